@@ -1,0 +1,70 @@
+/**
+ * The plugin's configuration file: YAML or JSON, every key optional.
+ * @module
+ */
+import { readFileSync } from 'node:fs';
+import { parse } from 'yaml';
+import { z } from 'zod';
+import { WEEKDAYS } from '../../../domain/schedules.ts';
+
+const Domain = z.string().regex(/^\/[^\s]*$/, 'write the path of an Avamar domain, for example / or /tenants');
+
+const AvamarConfig = z.strictObject({
+  /**
+   * Begins the name of everything that Holdfast makes in Avamar; nothing without it is ever touched. Changing it
+   * orphans what was made before.
+   */
+  marker: z
+    .string()
+    .regex(/^[a-z][a-z0-9]{1,19}$/, 'write 2 to 20 small letters and digits, beginning with a letter')
+    .default('holdfast'),
+  /** Where schedules, retentions, datasets and groups are made. It must be at or above the domain of the clients. */
+  policyDomain: Domain.default('/'),
+  /** Where VMs become clients: at or below their vCenter's domain. Absent: that domain itself. */
+  clientDomain: Domain.optional(),
+  /** How many hours after its start a scheduled backup may still run (`ScheduleDTO.duration`). The default is ours. */
+  windowHours: z.int().min(1).max(24).default(8),
+  /** What is scheduled where a policy says that the backup system decides. Avamar has no such choice itself. */
+  unlessChosen: z
+    .strictObject({
+      /** `HH:mm` in the policy's zone. */
+      time: z
+        .string()
+        .regex(/^([01]\d|2[0-3]):[0-5]\d$/, 'write HH:mm')
+        .default('22:00'),
+      /** HOURLY. */
+      everyHours: z.int().min(1).max(23).default(6),
+      /** WEEKLY_PLANNED. */
+      day: z.enum(WEEKDAYS).default('SUNDAY'),
+    })
+    .prefault({}),
+  /**
+   * The image plug-ins. 3016 is the example of `VmRestoreParam.pluginNumber` in the Avamar 19.x swagger; that it is the
+   * one for Windows and 1016 its Linux twin is not written there.
+   */
+  plugins: z.strictObject({ linux: z.int().default(1016), windows: z.int().default(3016) }).prefault({}),
+  /** The dataset of backups that take all disks: Avamar's built-in one for VM images, seen on live 19.x servers. */
+  imageDatasetId: z.string().min(1).default('VMWARE:SNAPID'),
+});
+
+export type AvamarConfig = Readonly<z.output<typeof AvamarConfig>>;
+
+/**
+ * Reads the configuration of the plugin.
+ * @param path of the file; `undefined` means the defaults.
+ * @throws Error that names the file, and each wrong key with what is wrong with it.
+ */
+export function loadAvamarConfig(path: string | undefined): AvamarConfig {
+  if (path === undefined) return AvamarConfig.parse({});
+  let content: unknown;
+  try {
+    content = parse(readFileSync(path, 'utf8')) ?? {};
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new Error(`${path} cannot be read: ${why}`, { cause });
+  }
+  const checked = AvamarConfig.safeParse(content);
+  if (checked.success) return checked.data;
+  const lines = checked.error.issues.map((issue) => `${issue.path.join('.') || 'the file'}: ${issue.message}`);
+  throw new Error(`${path} is not a configuration of the Avamar plugin: ${lines.join('; ')}`);
+}

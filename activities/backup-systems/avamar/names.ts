@@ -1,0 +1,30 @@
+/**
+ * Names of what Holdfast makes in Avamar: the marker, the VM's id and what it is for. By its name a thing is found
+ * again after a lost answer, and by its prefix all things of one VM are.
+ * @module
+ */
+import { createHash } from 'node:crypto';
+import type { Subtype } from '../../../domain/schedules.ts';
+
+const CODE_LENGTH = 40;
+
+/** What the names of all things made for a VM begin with. */
+export function namePrefix(marker: string, vmId: string): string {
+  return `${marker}-${vmId}-`;
+}
+
+/**
+ * The name of the schedule, retention, dataset and group of one backup of a policy; at most 113 characters. No limit is
+ * documented; Avamar's administration refuses most punctuation in names, so a code with any is written with a digest.
+ */
+export function objectName(marker: string, vmId: string, policyCode: string, subtype: Subtype): string {
+  return `${namePrefix(marker, vmId)}${plainCode(policyCode)}-${subtype.toLowerCase().replace('_', '-')}`;
+}
+
+function plainCode(code: string): string {
+  const plain = code.replace(/[^A-Za-z0-9.-]/g, '-');
+  if (plain === code && code.length <= CODE_LENGTH) return code;
+  // Two codes that differ only in what was replaced or cut off must not share a name.
+  const digest = createHash('sha256').update(code).digest('hex').slice(0, 8);
+  return `${plain.slice(0, CODE_LENGTH - digest.length - 1)}-${digest}`;
+}

@@ -1,0 +1,196 @@
+/**
+ * A VM of a vCenter as a client of Avamar. The entity is `VirtualMachine:<MoRef>`; a VM that was deployed again is a
+ * new entity and becomes a new client, while the old one keeps its backups.
+ * @module
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { z } from 'zod';
+import { type CallContext, ExternalSystemError } from '../../calls.ts';
+import type { ProtectedVm } from '../backup-system.ts';
+import type { AvamarConfig } from './config.ts';
+import { isAbsent, refused } from './refusal.ts';
+import type { AvamarRest } from './rest.ts';
+
+/** A task is looked at ever more rarely, between these. Milliseconds. */
+const FIRST_POLL_MS = 100;
+const LONGEST_POLL_MS = 2_000;
+/** After this time the task goes on without us; the next attempt finds the client that it made. Milliseconds. */
+const TASK_LIMIT_MS = 120_000;
+
+const VCenter = z.object({ cid: z.string(), name: z.string(), domain: z.string() });
+type VCenter = z.infer<typeof VCenter>;
+
+const Entity = z.object({
+  id: z.string(),
+  name: z.string(),
+  /** The client that stands for the entity; empty when there is none. */
+  cid: z.string().nullish(),
+  guestOS: z.string().nullish(),
+  disks: z.array(z.object({ label: z.string().nullish(), filename: z.string().nullish() })).nullish(),
+});
+type Entity = z.infer<typeof Entity>;
+
+const TaskError = z.object({ message: z.string().nullish() });
+/** `Task«List«RequestResult»»`: each VM may have failed for itself. */
+const Task = z.object({
+  id: z.string(),
+  done: z.boolean(),
+  error: TaskError.nullish(),
+  result: z.array(z.object({ success: z.boolean(), error: TaskError.nullish() })).nullish(),
+});
+type Task = z.infer<typeof Task>;
+
+/** A VM where Avamar sees it. */
+export interface VmEntity {
+  readonly entityId: string;
+  readonly name: string;
+  readonly vcenter: VCenter;
+  readonly cid: string | undefined;
+  readonly pluginNumber: number;
+  /** Files of the VM's disks by their labels. */
+  readonly diskFiles: ReadonlyMap<string, string>;
+}
+
+/**
+ * The VM's entity, looked for in every vCenter that Avamar knows.
+ * @throws ExternalSystemError `REFUSED` when the VM is not in the hypervisor, no vCenter has it, or several have one of
+ * that reference and none or more than one has its name: a MoRef is unique within one vCenter only.
+ */
+export async function vmEntity(
+  rest: AvamarRest,
+  config: AvamarConfig,
+  context: CallContext,
+  vm: ProtectedVm,
+): Promise<VmEntity> {
+  if (vm.hypervisorRef === null) throw refused(`${vm.name} is not in the hypervisor, so Avamar cannot see it`);
+  const entityId = `VirtualMachine:${vm.hypervisorRef}`;
+  const vcenters: VCenter[] = [];
+  const list = { path: '/virtualcenters', query: { domain: '/', recursive: 'true' }, purpose: 'list its vCenters' };
+  for await (const vcenter of rest.items(context, { ...list, item: VCenter })) vcenters.push(vcenter);
+
+  let seen = await lookIn(rest, context, vcenters, entityId, vm.name);
+  if (seen.length === 0) {
+    // A VM that was created a moment ago may be missing from what Avamar remembers of the vCenter.
+    for (const { cid, name } of vcenters) {
+      const call = { method: 'POST', path: `/virtualcenters/${encodeURIComponent(cid)}/sync`, json: {} } as const;
+      await rest.write(context, { ...call, purpose: `look at ${name} afresh`, answer: z.unknown() });
+    }
+    seen = await lookIn(rest, context, vcenters, entityId, vm.name);
+  }
+  const system = rest.manager.name;
+  if (seen.length === 0) throw refused(`no vCenter of the backup system ${system} has ${vm.name} (${entityId})`);
+  const named = vcenters.length === 1 ? seen : seen.filter(({ entity }) => entity.name === vm.name);
+  const [found] = named;
+  if (found === undefined || named.length > 1) {
+    throw refused(
+      `the backup system ${system} has several vCenters, and it cannot be told which of them has ${vm.name} ` +
+        `(${entityId}): one virtual machine of that reference must have that name`,
+    );
+  }
+  const { vcenter, entity } = found;
+  const files = (entity.disks ?? []).map(({ label, filename }) => [label ?? '', filename ?? ''] as const);
+  return {
+    entityId,
+    name: entity.name,
+    vcenter,
+    cid: entity.cid === '' || entity.cid === null ? undefined : entity.cid,
+    pluginNumber: /windows/i.test(entity.guestOS ?? '') ? config.plugins.windows : config.plugins.linux,
+    diskFiles: new Map(files.filter(([label, file]) => label !== '' && file !== '')),
+  };
+}
+
+async function lookIn(
+  rest: AvamarRest,
+  context: CallContext,
+  vcenters: readonly VCenter[],
+  entityId: string,
+  name: string,
+): Promise<{ vcenter: VCenter; entity: Entity }[]> {
+  const seen: { vcenter: VCenter; entity: Entity }[] = [];
+  for (const vcenter of vcenters) {
+    const path = `/virtualcenters/${encodeURIComponent(vcenter.cid)}/entities/${encodeURIComponent(entityId)}`;
+    try {
+      const call = { method: 'GET', path, purpose: `look for ${name} in ${vcenter.name}`, answer: Entity } as const;
+      seen.push({ vcenter, entity: (await rest.read(context, call)).body });
+    } catch (error) {
+      if (!isAbsent(error)) throw error;
+    }
+  }
+  return seen;
+}
+
+/**
+ * The VM's entity with its client, which is made when there is none.
+ * @throws ExternalSystemError `REFUSED` with Avamar's words when it will not have the VM as a client.
+ */
+export async function vmClient(
+  rest: AvamarRest,
+  config: AvamarConfig,
+  context: CallContext,
+  vm: ProtectedVm,
+): Promise<VmEntity & { readonly cid: string }> {
+  const before = await vmEntity(rest, config, context, vm);
+  if (before.cid !== undefined) return { ...before, cid: before.cid };
+  let failure: unknown;
+  try {
+    await makeClient(rest, config, context, before);
+  } catch (error) {
+    // Whatever the task said: what counts is whether the VM is a client now.
+    failure = error;
+  }
+  const after = await vmEntity(rest, config, context, vm);
+  if (after.cid !== undefined) return { ...after, cid: after.cid };
+  throw failure ?? lost(rest, `did not show ${vm.name} as a client after it had made it one`);
+}
+
+async function makeClient(
+  rest: AvamarRest,
+  config: AvamarConfig,
+  context: CallContext,
+  entity: VmEntity,
+): Promise<void> {
+  const purpose = `make ${entity.name} a client`;
+  const json = {
+    domain: config.clientDomain ?? entity.vcenter.domain,
+    entityIds: [entity.entityId],
+    cbtEnabled: true,
+    viewType: 'VM_TEMPLATE',
+  };
+  const path = `/virtualcenters/${encodeURIComponent(entity.vcenter.cid)}/clients`;
+  let task: Task = (await rest.write(context, { method: 'POST', path, json, purpose, answer: Task })).body;
+  const poll = { method: 'GET', path: `/tasks/${encodeURIComponent(task.id)}`, purpose, answer: Task } as const;
+  let waited = 0;
+  for (let pause = FIRST_POLL_MS; !task.done; pause = Math.min(2 * pause, LONGEST_POLL_MS)) {
+    if (waited >= TASK_LIMIT_MS) throw lost(rest, `is still at work after ${TASK_LIMIT_MS / 1_000} s to ${purpose}`);
+    await sleep(pause, undefined, { signal: context.signal }).catch(() => context.signal.throwIfAborted());
+    waited += pause;
+    task = (await rest.read(context, poll)).body;
+  }
+  const failed = task.error ?? task.result?.find((one) => !one.success)?.error;
+  if (failed === undefined || failed === null) return;
+  const words = failed.message ?? 'no reason given';
+  throw new ExternalSystemError({
+    // The task as a whole fails when its vCenter is away; one VM in it fails for a reason of its own.
+    kind: task.error == null ? 'REFUSED' : 'FAILED',
+    system: 'BACKUP_SYSTEM',
+    message: `the backup system ${rest.manager.name} refused to ${purpose}: ${words}`,
+    vendorMessage: words,
+  });
+}
+
+function lost(rest: AvamarRest, what: string): ExternalSystemError {
+  const message = `the backup system ${rest.manager.name} ${what}`;
+  return new ExternalSystemError({ kind: 'NO_ANSWER', system: 'BACKUP_SYSTEM', message });
+}
+
+/**
+ * The files of the chosen disks.
+ * @throws ExternalSystemError `REFUSED` when Avamar sees no disk of a label.
+ */
+export function diskFiles(entity: VmEntity, labels: readonly string[]): string[] {
+  return labels.map((label) => {
+    const file = entity.diskFiles.get(label);
+    if (file === undefined) throw refused(`Avamar sees no disk ${label} of ${entity.name}`);
+    return file;
+  });
+}

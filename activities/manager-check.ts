@@ -1,0 +1,63 @@
+/**
+ * The check of a backup manager: can it be used? Its connection is never tried by a save, only by this.
+ * @module
+ */
+import { recordEvent } from '../db/events.ts';
+import { policyCodesOf, storeCheck } from '../db/manager-checks.ts';
+import type { StoredCheck } from '../db/columns.ts';
+import type { PeriodicActivities } from '../workflows/contract.ts';
+import type { Dependencies } from './dependencies.ts';
+import { describeError } from './recorded-step.ts';
+import { readOnlyCall } from './watching.ts';
+
+/** The activity that checks a backup manager and stores what it found. */
+export function checkActivities(deps: Dependencies): Pick<PeriodicActivities, 'checkManager'> {
+  return {
+    checkManager: async (managerId) => {
+      const { check, name, identity } = await look(deps, managerId);
+      const changed = identity !== null && check.identity !== null && check.identity !== identity;
+      const problems = changed
+        ? [
+            ...check.problems,
+            {
+              code: 'BACKUP_SYSTEM_CHANGED',
+              message: `this was ${identity} and now answers as ${check.identity}; give it a manager of its own`,
+            },
+          ]
+        : check.problems;
+      await storeCheck(deps.db, managerId, { ...check, problems });
+      if (changed) {
+        await recordEvent(deps.db, {
+          entity: 'BACKUP_MANAGER',
+          action: 'CHANGED',
+          severity: 'WARN',
+          message: `Another backup system answers at the endpoint of ${name}.`,
+          entityId: managerId,
+        });
+      }
+    },
+  };
+}
+
+async function look(deps: Dependencies, managerId: string) {
+  let name = managerId;
+  let identity: string | null = null;
+  try {
+    const manager = await deps.managers.connect(managerId);
+    name = manager.name;
+    identity = manager.identity;
+    const check = await manager.system.check(readOnlyCall(), await policyCodesOf(deps.db, managerId));
+    return { check, name, identity };
+  } catch (error) {
+    const { code, message } = describeError(error);
+    const check: StoredCheck = {
+      reachable: false,
+      version: null,
+      identity: null,
+      clockSkewSeconds: null,
+      problems: [{ code, message }],
+      policies: [],
+    };
+    return { check, name, identity };
+  }
+}

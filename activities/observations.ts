@@ -1,0 +1,144 @@
+/**
+ * Looking at sessions: the one that an operation waits for, and those that must not be running when a VM is touched.
+ * @module
+ */
+import { ApplicationFailure, activityInfo, Context, heartbeat } from '@temporalio/activity';
+import { managersKnowing, operationContext, vendorRefs } from '../db/operation-context.ts';
+import { isHeldBy, setOutcomeKnown } from '../db/operations.ts';
+import { runningSessionOf, sessionOfOperation } from '../db/sessions.ts';
+import { recordWatch } from '../db/steps.ts';
+import { sessionsWatermark } from '../db/watches.ts';
+import { recordEvent } from '../db/events.ts';
+import { HoldfastError } from '../domain/errors.ts';
+import { sessionEnded, sessionSucceeded } from '../domain/results.ts';
+import type { SessionView, StepActivities, StepInput } from '../workflows/contract.ts';
+import { type CallContext, ExternalSystemError } from './calls.ts';
+import type { Dependencies } from './dependencies.ts';
+import { describeError, fencedFailure, forward } from './recorded-step.ts';
+
+/** Looks overlap by this much: a session may be listed some time after it began. Milliseconds. */
+export const SESSION_OVERLAP_MS = 10 * 60_000;
+/** How far back the first look at a backup system goes. Milliseconds. */
+export const FIRST_LOOK_MS = 24 * 3_600_000;
+
+/** The run that this activity belongs to. */
+export function currentRunId(): string {
+  return (activityInfo().workflowExecution as { runId: string }).runId;
+}
+
+/** A context for calls outside of a step: a write needs the operation to be this run's. */
+export function operationCall(deps: Dependencies, operationId: string): CallContext {
+  const runId = currentRunId();
+  return {
+    signal: Context.current().cancellationSignal,
+    beforeWrite: async () => {
+      if (!(await isHeldBy(deps.db, operationId, runId))) throw fencedFailure('the operation is not this run’s');
+    },
+    progress: (note) => heartbeat(note),
+  };
+}
+
+/** The newest known state of an operation's session; a session whose state nobody can tell needs attention. */
+export async function lookAtSession(deps: Dependencies, operationId: string): Promise<SessionView> {
+  const runId = currentRunId();
+  if (!(await isHeldBy(deps.db, operationId, runId))) throw fencedFailure('the operation is not this run’s');
+  const session = await sessionOfOperation(deps.db, operationId);
+  if (session === undefined) throw new Error(`operation ${operationId} has no session`);
+  const ended = sessionEnded(session.state);
+  const succeeded = sessionSucceeded(session.state);
+  const known = session.state !== 'UNKNOWN';
+  await setOutcomeKnown(deps.db, operationId, known, 'the backup system does not say what became of the session');
+  const message = session.message ?? `the session ended ${session.state}`;
+  await recordWatch(deps.db, operationId, runId, {
+    state: ended ? (succeeded ? 'DONE' : 'FAILED') : 'RUNNING',
+    error: ended && !succeeded ? { code: `${session.kind}_FAILED`, message } : null,
+  });
+  return { state: session.state, ended, succeeded, message: session.message };
+}
+
+/** The activities that look at sessions on behalf of an operation. */
+export function observationActivities(
+  deps: Dependencies,
+): Pick<StepActivities, 'observeSession' | 'ensureNoSession' | 'cancelSession'> {
+  return {
+    observeSession: (input) =>
+      forward(deps, 'OBSERVE', input, async (attempt) => {
+        const session = await sessionOfOperation(deps.db, attempt.operation.id);
+        if (session === undefined) throw new HoldfastError('SESSION_LOST', 'the operation has no session to observe');
+        return { made: { sessionId: session.id } };
+      }),
+
+    ensureNoSession: async (input) => {
+      try {
+        await ensureNoSession(deps, input);
+      } catch (error) {
+        if (!(error instanceof HoldfastError)) throw error;
+        const told = describeError(error);
+        throw ApplicationFailure.create({
+          type: told.code,
+          message: told.message,
+          details: [told],
+          nonRetryable: true,
+        });
+      }
+    },
+
+    cancelSession: async (input) => {
+      const session = await sessionOfOperation(deps.db, input.operationId);
+      if (session === undefined || sessionEnded(session.state)) return false;
+      const manager = await deps.managers.connect(session.manager_id);
+      await manager.system.cancel(operationCall(deps, input.operationId), session.vendor_session_id);
+      return true;
+    },
+  };
+}
+
+async function ensureNoSession(deps: Dependencies, input: StepInput): Promise<void> {
+  const { operation, vm } = await operationContext(deps.db, input.operationId);
+  for (const managerId of await managersKnowing(deps.db, vm.id)) {
+    const manager = await deps.managers.connect(managerId);
+    const running = await runningSession(deps, input.operationId, vm.id, managerId).catch(async (error: unknown) => {
+      if (!(error instanceof ExternalSystemError)) throw error;
+      if (operation.kind !== 'POWER_OFF') {
+        throw new HoldfastError(
+          'BACKUP_SYSTEM_UNREACHABLE',
+          `${manager.name} cannot be asked whether it is working on ${vm.name}: ${error.message}`,
+        );
+      }
+      await recordEvent(deps.db, {
+        entity: 'VIRTUAL_MACHINE',
+        action: 'POWER_OFF_UNCHECKED',
+        severity: 'WARN',
+        message: `${vm.name} is switched off without asking ${manager.name}, which cannot be reached.`,
+        enterpriseId: operation.enterprise_id,
+        datacenterId: operation.datacenter_id,
+        vmId: vm.id,
+        operationId: operation.id,
+      });
+      return undefined;
+    });
+    if (running !== undefined) {
+      throw new HoldfastError(
+        'VM_BEING_BACKED_UP',
+        `${manager.name} is working on ${vm.name} (session ${running}). Try again when it has ended.`,
+      );
+    }
+  }
+}
+
+/** A session of the manager that is working on the VM now; from the record, and from a look at what is new. */
+async function runningSession(
+  deps: Dependencies,
+  operationId: string,
+  vmId: string,
+  managerId: string,
+): Promise<string | undefined> {
+  const known = await runningSessionOf(deps.db, managerId, vmId);
+  if (known !== undefined) return known;
+  const watermark = await sessionsWatermark(deps.db, managerId);
+  const since = watermark === null ? deps.clock().getTime() - FIRST_LOOK_MS : watermark.getTime() - SESSION_OVERLAP_MS;
+  const { system } = await deps.managers.connect(managerId);
+  const refs = new Set(await vendorRefs(deps.db, vmId, managerId));
+  const sessions = await system.sessionsSince(operationCall(deps, operationId), new Date(since));
+  return sessions.find((session) => session.state === 'RUNNING' && refs.has(session.vendorVmRef))?.vendorSessionId;
+}

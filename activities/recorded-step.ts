@@ -1,0 +1,289 @@
+/**
+ * One attempt of one step: begun, permitted, recorded. Every activity with an effect runs inside `forward` or `undo`;
+ * here, and only here, it is decided what an error means, whether it is worth another try, and what is written down.
+ * @module
+ */
+import { ApplicationFailureCategory } from '@temporalio/common';
+import { ApplicationFailure, activityInfo, CancelledFailure, Context, heartbeat, sleep } from '@temporalio/activity';
+import type { StepMade, StepUndoInput } from '../db/columns.ts';
+import { type OperationContext, operationContext } from '../db/operation-context.ts';
+import {
+  type Attempt,
+  beginAttempt,
+  endAttempt,
+  endUndoAttempt,
+  keepUndoInput,
+  permitWrite,
+  type StepRow,
+} from '../db/steps.ts';
+import { needAttention } from '../db/operations.ts';
+import { releaseWriteSlot, takeWriteSlot } from '../db/write-slots.ts';
+import { HoldfastError } from '../domain/errors.ts';
+import type { OperationError, StepName } from '../domain/operations.ts';
+import { FENCED, type StepInput, type UndoInput } from '../workflows/contract.ts';
+import { type CallContext, ExternalSystemError, WRITE_SETTLED_MS } from './calls.ts';
+import type { Dependencies } from './dependencies.ts';
+
+const HEARTBEAT_MS = 4_000;
+
+/** What an attempt works with. */
+export interface StepAttempt extends OperationContext {
+  readonly step: StepRow;
+  readonly call: CallContext;
+  readonly epoch: number;
+  /** Keeps what the undo needs before the first effect; answers what an earlier attempt kept, if one did. */
+  keepForUndo(input: StepUndoInput): Promise<StepUndoInput>;
+}
+
+/** What a forward attempt made, or why there was nothing to do. */
+export type StepOutcome = { readonly made: StepMade | null; readonly reason?: string } | { readonly skipped: string };
+
+/** Not this run's, or not this attempt's, to do any more. It ends without another effect. */
+export class Fenced extends Error {
+  override readonly name = 'Fenced';
+}
+
+/** Ask again later, without this counting as a failure. */
+export class NotYet extends Error {
+  override readonly name = 'NotYet';
+  readonly retryInMs: number;
+
+  constructor(message: string, retryInMs: number) {
+    super(message);
+    this.retryInMs = retryInMs;
+  }
+}
+
+/** Makes a forward attempt of a step. Does nothing when an earlier attempt has finished it. */
+export async function forward(
+  deps: Dependencies,
+  name: StepName,
+  input: StepInput,
+  effect: (attempt: StepAttempt) => Promise<StepOutcome>,
+): Promise<void> {
+  await withHeartbeat(() =>
+    withWriteSlot(deps, name, input, 'forward', async () => {
+      const begun = await begin(deps, name, input, 'forward');
+      if (begun.step.state === 'DONE' || begun.step.state === 'SKIPPED') return;
+      try {
+        await settle(begun.settlesInMs);
+        const outcome = await effect(await attemptOf(deps, begun));
+        const end =
+          'skipped' in outcome
+            ? ({ state: 'SKIPPED', reason: outcome.skipped } as const)
+            : ({ state: 'DONE', made: outcome.made, reason: outcome.reason ?? null } as const);
+        if (!(await endAttempt(deps.db, begun.attempt, end))) throw new Fenced('the attempt was overtaken');
+      } catch (error) {
+        await failForward(deps, begun, input, error);
+      }
+    }),
+  );
+}
+
+/** Makes an attempt to undo a step. */
+export async function undo(
+  deps: Dependencies,
+  input: UndoInput,
+  effect: (attempt: StepAttempt) => Promise<'DONE' | 'SKIPPED'>,
+): Promise<void> {
+  await withHeartbeat(() =>
+    withWriteSlot(deps, input.name, input, 'undo', async () => {
+      const begun = await begin(deps, input.name, input, 'undo');
+      const { attempt, step } = begun;
+      try {
+        await settle(begun.settlesInMs);
+        // A step that never began has nothing to undo.
+        const state = step.attempts === 0 ? 'SKIPPED' : await effect(await attemptOf(deps, begun));
+        if (!(await endUndoAttempt(deps.db, attempt, state, null, true))) throw new Fenced('the attempt was overtaken');
+      } catch (error) {
+        await failUndo(deps, begun, input, error);
+      }
+    }),
+  );
+}
+
+interface Begun {
+  readonly attempt: Attempt;
+  readonly step: StepRow;
+  readonly settlesInMs: number;
+}
+
+async function begin(
+  deps: Dependencies,
+  name: StepName,
+  input: StepInput,
+  direction: 'forward' | 'undo',
+): Promise<Begun> {
+  const { runId } = activityInfo().workflowExecution as { runId: string };
+  const key = { operationId: input.operationId, name, managerId: input.managerId };
+  const begun = await beginAttempt(deps.db, key, { runId, direction, settleMs: WRITE_SETTLED_MS });
+  if (begun === undefined) throw fencedFailure('the operation has ended, or another run carries it on');
+  return { attempt: { ...key, runId, epoch: begun.epoch }, step: begun.step, settlesInMs: begun.settlesInMs };
+}
+
+/** Waits until nothing that an earlier attempt was allowed to write can still take effect. */
+async function settle(milliseconds: number): Promise<void> {
+  if (milliseconds > 0) await sleep(milliseconds);
+}
+
+async function attemptOf(deps: Dependencies, { attempt, step }: Begun): Promise<StepAttempt> {
+  const context = await operationContext(deps.db, attempt.operationId);
+  return {
+    ...context,
+    step,
+    epoch: attempt.epoch,
+    call: {
+      signal: Context.current().cancellationSignal,
+      beforeWrite: async () => {
+        if (!(await permitWrite(deps.db, attempt))) throw new Fenced('the attempt was overtaken');
+      },
+      progress: (note) => heartbeat(note),
+    },
+    keepForUndo: async (undoInput) => {
+      const kept = await keepUndoInput(deps.db, attempt, undoInput);
+      if (kept === undefined) throw new Fenced('the attempt was overtaken');
+      return kept;
+    },
+  };
+}
+
+/**
+ * Steps that write to a backup system queue for one of its few slots; those that do not run at once. The queue comes
+ * before the attempt begins, so that waiting in it does not count against a step's time.
+ */
+async function withWriteSlot<T>(
+  deps: Dependencies,
+  name: StepName,
+  { operationId, managerId }: StepInput,
+  direction: 'forward' | 'undo',
+  work: () => Promise<T>,
+): Promise<T> {
+  if (managerId === null) return work();
+  const holder = `${operationId}/${name}/${managerId}/${direction}`;
+  const take = () => takeWriteSlot(deps.db, managerId, holder, direction === 'undo');
+  if (!(await take())) {
+    throw notYetFailure(new NotYet('waiting for a write slot of the backup system', 1_000 + Math.random() * 2_000));
+  }
+  const renewal = setInterval(() => {
+    take().catch((error) => deps.logger.warn({ err: error, managerId }, 'a write slot could not be renewed'));
+  }, 10_000);
+  try {
+    return await work();
+  } finally {
+    clearInterval(renewal);
+    // A slot that cannot be given back falls out by its lease.
+    await releaseWriteSlot(deps.db, holder).catch(() => {});
+  }
+}
+
+/** Beats while the work runs, so that a dead worker is noticed and a cancellation arrives. */
+async function withHeartbeat<T>(work: () => Promise<T>): Promise<T> {
+  const beat = setInterval(() => heartbeat(), HEARTBEAT_MS);
+  try {
+    return await work();
+  } finally {
+    clearInterval(beat);
+  }
+}
+
+async function failForward(deps: Dependencies, begun: Begun, input: StepInput, error: unknown): Promise<never> {
+  if (error instanceof Fenced) throw fencedFailure(error.message);
+  if (error instanceof NotYet) {
+    await endAttempt(deps.db, begun.attempt, {
+      state: 'RUNNING',
+      error: { code: 'WAITING', message: error.message },
+      settled: true,
+    });
+    throw notYetFailure(error);
+  }
+  const told = describeError(error);
+  const settled = isSettled(error);
+  if (error instanceof CancelledFailure) {
+    await endAttempt(deps.db, begun.attempt, { state: 'RUNNING', error: told, settled });
+    throw error;
+  }
+  const late = input.retryMs !== null && elapsed(deps, begun.step.first_attempt_at) >= input.retryMs;
+  if (mayRetry(error) && !late) {
+    await endAttempt(deps.db, begun.attempt, { state: 'RUNNING', error: told, settled });
+    if (input.retryMs === null && begun.step.attempts > 10) {
+      await needAttention(deps.db, begun.attempt.operationId, `${begun.attempt.name} keeps failing: ${told.message}`);
+    }
+    throw ApplicationFailure.create({ type: told.code, message: told.message, details: [told] });
+  }
+  await endAttempt(deps.db, begun.attempt, { state: 'FAILED', error: told });
+  throw ApplicationFailure.create({ type: told.code, message: told.message, details: [told], nonRetryable: true });
+}
+
+async function failUndo(deps: Dependencies, begun: Begun, input: UndoInput, error: unknown): Promise<never> {
+  if (error instanceof Fenced) throw fencedFailure(error.message);
+  const told = describeError(error);
+  if (error instanceof NotYet) {
+    await endUndoAttempt(deps.db, begun.attempt, 'RUNNING', null, true);
+    throw notYetFailure(error);
+  }
+  const late = input.retryMs !== null && elapsed(deps, begun.step.compensation_started_at) >= input.retryMs;
+  // Even a refusal is tried again: giving up leaves something behind, and what refuses now may be mended by a person.
+  if (!late) {
+    await endUndoAttempt(deps.db, begun.attempt, 'RUNNING', told, isSettled(error));
+    if (begun.step.compensation_attempts > 5) {
+      await needAttention(deps.db, begun.attempt.operationId, `the undo of ${input.name} keeps failing: ${told.message}`);
+    }
+    throw ApplicationFailure.create({ type: told.code, message: told.message, details: [told] });
+  }
+  await endUndoAttempt(deps.db, begun.attempt, 'FAILED', told, isSettled(error));
+  throw ApplicationFailure.create({ type: told.code, message: told.message, details: [told], nonRetryable: true });
+}
+
+function elapsed(deps: Dependencies, since: Date | null): number {
+  return since === null ? 0 : deps.clock().getTime() - since.getTime();
+}
+
+/** The failure that ends a run which has been overtaken, without compensation. */
+export function fencedFailure(message: string): ApplicationFailure {
+  return ApplicationFailure.nonRetryable(message, FENCED);
+}
+
+function notYetFailure(error: NotYet): ApplicationFailure {
+  return ApplicationFailure.create({
+    type: 'WAITING',
+    message: error.message,
+    nextRetryDelay: error.retryInMs,
+    category: ApplicationFailureCategory.BENIGN,
+  });
+}
+
+/** After a lost answer nobody knows when the write takes effect; every other error ends the attempt for good. */
+function isSettled(error: unknown): boolean {
+  return !(error instanceof ExternalSystemError && error.kind === 'NO_ANSWER');
+}
+
+function mayRetry(error: unknown): boolean {
+  if (error instanceof ExternalSystemError) return error.transient;
+  // A rule that was broken stays broken; anything else (the database, a bug) may be gone at the next try.
+  return !(error instanceof HoldfastError);
+}
+
+/** An error as the operation shows it: a code of the catalogue and a sentence, and never a credential. */
+export function describeError(error: unknown): OperationError {
+  if (error instanceof HoldfastError) return { code: error.code, message: error.message };
+  if (error instanceof ExternalSystemError) {
+    return {
+      code: externalCode(error),
+      message: error.message,
+      ...(error.vendorMessage === undefined ? {} : { vendorMessage: error.vendorMessage }),
+    };
+  }
+  if (error instanceof CancelledFailure) return { code: 'CANCELLED', message: 'the step was cancelled' };
+  return { code: 'INTERNAL', message: error instanceof Error ? error.message : String(error) };
+}
+
+function externalCode(error: ExternalSystemError): string {
+  const endings = {
+    REFUSED: 'REFUSED',
+    LOGIN_REFUSED: error.system === 'BACKUP_SYSTEM' ? 'LOGIN_REFUSED' : 'REFUSED',
+    UNREACHABLE: 'UNREACHABLE',
+    NO_ANSWER: 'UNREACHABLE',
+    FAILED: 'FAILED',
+  } as const;
+  return `${error.system}_${endings[error.kind]}`;
+}

@@ -1,0 +1,80 @@
+/**
+ * What comes after a session: take over what a restore made of the VM, and write down what the session left.
+ * @module
+ */
+import { rememberReference } from '../db/operation-context.ts';
+import { recordListedBackup } from '../db/results.ts';
+import { type SessionRow, sessionOfOperation } from '../db/sessions.ts';
+import { sessionSucceeded } from '../domain/results.ts';
+import type { StepActivities } from '../workflows/contract.ts';
+import type { CallContext } from './calls.ts';
+import type { Dependencies } from './dependencies.ts';
+import { hypervisorOf } from './lifecycle.ts';
+import { forward } from './recorded-step.ts';
+
+/** The activities of REFRESH and RECORD. */
+export function recordActivities(deps: Dependencies): Pick<StepActivities, 'refreshVm' | 'recordResult'> {
+  return {
+    refreshVm: (input) =>
+      forward(deps, 'REFRESH', input, async (attempt) => {
+        const found = await hypervisorOf(deps, attempt).inspect(attempt.call, attempt.vm);
+        if (found === undefined) return { made: null, reason: 'the hypervisor has no such virtual machine any more' };
+        await rememberReference(deps.db, {
+          vmId: attempt.vm.id,
+          system: 'HYPERVISOR',
+          systemId: attempt.datacenter.id,
+          ref: found.ref,
+        });
+        const kept = await attempt.keepForUndo({ hypervisorRef: attempt.vm.hypervisorRef });
+        return {
+          made: {
+            hypervisorRef: found.ref,
+            hardware: found.hardware,
+            power: found.power,
+            referenceChanged: kept.hypervisorRef !== found.ref,
+          },
+        };
+      }),
+
+    recordResult: (input) =>
+      forward(deps, 'RECORD', input, async (attempt) => {
+        const session = await sessionOfOperation(deps.db, attempt.operation.id);
+        if (session === undefined) return { skipped: 'there was no session' };
+        if (session.kind === 'RESTORE' || !sessionSucceeded(session.state)) return { made: { sessionId: session.id } };
+        const complete = await recordBackupOf(deps, attempt.call, session, attempt.operation.enterprise_id).catch(
+          (error: unknown) => {
+            // The backup is there whether or not it can be looked at now; the periodic sync completes its record.
+            deps.logger.warn({ err: error, operationId: attempt.operation.id }, 'the backup could not be looked at');
+            return false;
+          },
+        );
+        const made = { sessionId: session.id };
+        return complete ? { made } : { made, reason: 'size, expiry and copies follow with the next sync of results' };
+      }),
+  };
+}
+
+/**
+ * Looks at the backup that a session made and writes down its copies.
+ * @returns false when the backup system does not list it (yet).
+ */
+export async function recordBackupOf(
+  deps: Dependencies,
+  call: CallContext,
+  session: SessionRow,
+  enterpriseId: string,
+): Promise<boolean> {
+  if (session.vendor_backup_id === null) return false;
+  const manager = await deps.managers.connect(session.manager_id);
+  const listed = await manager.system.result(call, session.vendor_vm_ref, session.vendor_backup_id);
+  if (listed === undefined) return false;
+  await deps.db.transaction().execute((trx) =>
+    recordListedBackup(
+      trx,
+      { vmId: session.vm_id, enterpriseId, managerId: session.manager_id },
+      listed,
+      session.result_id,
+    ),
+  );
+  return true;
+}

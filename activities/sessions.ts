@@ -1,0 +1,206 @@
+/**
+ * The steps of backups and restores. A start has no name by which it could be found again, so it is recorded as an
+ * intent, claimed by one attempt, and after a lost answer only searched for.
+ * @module
+ */
+import { claimIntent, type IntentRow, openIntent, releaseClaim, resolveIntent } from '../db/intents.ts';
+import { rememberReference } from '../db/operation-context.ts';
+import { setOutcomeKnown } from '../db/operations.ts';
+import { copyById } from '../db/results.ts';
+import { otherSessions, recordSession, sessionOfOperation } from '../db/sessions.ts';
+import { markManagerUsed } from '../db/watches.ts';
+import { HoldfastError } from '../domain/errors.ts';
+import type { SessionKind } from '../domain/results.ts';
+import type { StepActivities, StepInput } from '../workflows/contract.ts';
+import type { CopyRef, FoundSession, ProtectedVm } from './backup-systems/backup-system.ts';
+import type { ConnectedManager } from './backup-systems/managers.ts';
+import { ExternalSystemError } from './calls.ts';
+import type { Dependencies } from './dependencies.ts';
+import { forward, NotYet, type StepAttempt, type StepOutcome } from './recorded-step.ts';
+import { protectedVm } from './schedules.ts';
+
+/** How often a lost start is looked for. Milliseconds. */
+const LOOK_AGAIN_MS = 3_000;
+/** How often one that nobody can tell from another is looked for. Milliseconds. */
+const LOOK_RARELY_MS = 60_000;
+
+/** A session that has been begun, as the vendor names it. */
+interface BegunSession {
+  readonly vendorSessionId: string;
+  readonly vendorVmRef: string;
+}
+
+/** What differs between starting a backup and starting a restore. */
+interface Start {
+  readonly kind: SessionKind;
+  /** Restores: the copy to restore. */
+  readonly copy: CopyRef | null;
+  readonly send: (manager: ConnectedManager, vm: ProtectedVm) => Promise<BegunSession>;
+}
+
+/** The activities of REQUEST_BACKUP and REQUEST_RESTORE. */
+export function requestActivities(deps: Dependencies): Pick<StepActivities, 'requestBackup' | 'requestRestore'> {
+  return {
+    requestBackup: (input) =>
+      forward(deps, 'REQUEST_BACKUP', input, (attempt) => {
+        const retentionDays = attempt.operation.request.retentionDays ?? 30;
+        return requestSession(deps, attempt, input, {
+          kind: 'BACKUP',
+          copy: null,
+          send: (manager, vm) => manager.system.startBackup(attempt.call, vm, { retentionDays, disks: null }),
+        });
+      }),
+
+    requestRestore: (input) =>
+      forward(deps, 'REQUEST_RESTORE', input, async (attempt) => {
+        const { copyId } = attempt.operation.request;
+        const row = copyId === undefined ? undefined : await copyById(deps.db, copyId);
+        if (row === undefined || row.state !== 'LISTED') {
+          throw new HoldfastError('BACKUP_STATUS_FOR_RESTORE', 'the copy to restore is not listed any more');
+        }
+        const copy = { vendorVmRef: row.vendor_vm_ref, vendorId: row.vendor_id, location: row.location };
+        return requestSession(deps, attempt, input, {
+          kind: 'RESTORE',
+          copy,
+          send: (manager, vm) => manager.system.startRestore(attempt.call, vm, copy),
+        });
+      }),
+  };
+}
+
+async function requestSession(
+  deps: Dependencies,
+  attempt: StepAttempt,
+  input: StepInput,
+  start: Start,
+): Promise<StepOutcome> {
+  const known = await sessionOfOperation(deps.db, attempt.operation.id);
+  if (known !== undefined) return { made: { sessionId: known.id } };
+  if (input.managerId === null) throw new Error('a session needs a backup manager');
+  const manager = await deps.managers.connect(input.managerId);
+  await markManagerUsed(deps.db, manager.id);
+  const intent = await openIntent(deps.db, {
+    operationId: attempt.operation.id,
+    vmId: attempt.vm.id,
+    managerId: manager.id,
+    kind: start.kind === 'BACKUP' ? 'START_BACKUP' : 'START_RESTORE',
+  });
+  const sessionId =
+    intent.claimed_at === null
+      ? await claimAndSend(deps, attempt, manager, intent, start)
+      : await findLostStart(deps, attempt, manager, intent, start);
+  return { made: { sessionId } };
+}
+
+/** Claims the intent and sends the start, once. */
+async function claimAndSend(
+  deps: Dependencies,
+  attempt: StepAttempt,
+  manager: ConnectedManager,
+  intent: IntentRow,
+  start: Start,
+): Promise<string> {
+  const vm = await protectedVm(deps, attempt, manager.id);
+  const vendorVmRef = await manager.system.vmReference(attempt.call, vm);
+  await rememberReference(deps.db, { vmId: vm.id, system: 'BACKUP_SYSTEM', systemId: manager.id, ref: vendorVmRef });
+  const vendorTime = await manager.system.serverTime(attempt.call);
+  const claimed = await claimIntent(deps.db, intent.id, {
+    epoch: attempt.epoch,
+    vendorTime,
+    subject: { vendorVmRef, ...(start.copy === null ? {} : { vendorBackupId: start.copy.vendorId }) },
+  });
+  if (!claimed) throw new NotYet('another attempt has sent the start', LOOK_AGAIN_MS);
+  try {
+    const begun = await start.send(manager, { ...vm, vendorRefs: [vendorVmRef, ...vm.vendorRefs] });
+    return await keepSession(deps, attempt, manager, intent, start, begun, vendorTime);
+  } catch (error) {
+    if (error instanceof ExternalSystemError) {
+      // It never reached the backup system, or was refused by it: nothing was begun.
+      if (error.kind === 'UNREACHABLE' || error.kind === 'LOGIN_REFUSED') {
+        await releaseClaim(deps.db, intent.id, attempt.epoch);
+      } else if (error.kind === 'REFUSED') {
+        await resolveIntent(deps.db, intent.id, 'ABSENT', null);
+      }
+    }
+    throw error;
+  }
+}
+
+/** Looks for what a claimed start has left, until it is found or has certainly left nothing. */
+async function findLostStart(
+  deps: Dependencies,
+  attempt: StepAttempt,
+  manager: ConnectedManager,
+  intent: IntentRow,
+  start: Start,
+): Promise<string> {
+  const found = await lookForStart(deps, attempt, manager, intent, start);
+  if (found === 'AMBIGUOUS') {
+    const reason = `a ${start.kind.toLowerCase()} is there that may or may not be this operation's; it is not touched`;
+    await setOutcomeKnown(deps.db, attempt.operation.id, false, reason);
+    throw new NotYet(reason, LOOK_RARELY_MS);
+  }
+  await setOutcomeKnown(deps.db, attempt.operation.id, true, null);
+  if (found !== 'NONE') {
+    return keepSession(deps, attempt, manager, intent, start, found, found.startedAt);
+  }
+  const claimedAt = intent.claimed_at ?? new Date(0);
+  if (deps.clock().getTime() - claimedAt.getTime() < manager.system.quietPeriodMs) {
+    throw new NotYet('looking for what a start with a lost answer has left', LOOK_AGAIN_MS);
+  }
+  await resolveIntent(deps.db, intent.id, 'ABSENT', null);
+  if (start.kind === 'RESTORE') {
+    throw new HoldfastError(
+      'RESTORE_NOT_STARTED',
+      `${manager.name} did not answer and lists no restore; it was not started a second time`,
+    );
+  }
+  throw new NotYet('the start has left nothing; it is sent again', LOOK_AGAIN_MS);
+}
+
+async function lookForStart(
+  deps: Dependencies,
+  attempt: StepAttempt,
+  manager: ConnectedManager,
+  intent: IntentRow,
+  start: Start,
+): Promise<FoundSession> {
+  return manager.system.findSession(attempt.call, {
+    kind: start.kind,
+    vendorVmRef: intent.subject.vendorVmRef ?? '',
+    vendorTime: intent.vendor_time ?? intent.created_at,
+    vendorBackupId: intent.subject.vendorBackupId ?? null,
+    notThese: await otherSessions(deps.db, manager.id, attempt.vm.id, attempt.operation.id),
+  });
+}
+
+/** Records the session with its result and closes the intent, in one transaction. */
+async function keepSession(
+  deps: Dependencies,
+  attempt: StepAttempt,
+  manager: ConnectedManager,
+  intent: IntentRow,
+  start: Start,
+  begun: BegunSession,
+  startedAt: Date,
+): Promise<string> {
+  const { operation, vm } = attempt;
+  return deps.db.transaction().execute(async (trx) => {
+    const session = await recordSession(trx, {
+      managerId: manager.id,
+      vm: { id: vm.id, name: vm.name, enterpriseId: operation.enterprise_id },
+      vendorSessionId: begun.vendorSessionId,
+      vendorVmRef: begun.vendorVmRef,
+      kind: start.kind,
+      operationId: operation.id,
+      origin: 'ON_DEMAND',
+      policyId: operation.request.policyId ?? null,
+      resultId: operation.request.resultId ?? null,
+      state: 'RUNNING',
+      startedAt,
+    });
+    await resolveIntent(trx, intent.id, 'FOUND', begun.vendorSessionId);
+    return session.id;
+  });
+}
+

@@ -1,0 +1,143 @@
+/**
+ * One look at a backup system, for all of its virtual machines at once: what became of the sessions in flight, which
+ * have begun, and now and then which backups there are. The set in flight lives in the database; nothing of it passes
+ * through a workflow.
+ * @module
+ */
+import { Context, heartbeat } from '@temporalio/activity';
+import { recordListedBackup } from '../db/results.ts';
+import { vmsByVendorRef } from '../db/operation-context.ts';
+import { setProgress } from '../db/operations.ts';
+import { type SessionRow, sessionsInFlight, updateSession } from '../db/sessions.ts';
+import { beginTick, endTick, type WatchRow, watchedVendorRefs, watchIsNeeded } from '../db/watches.ts';
+import type { PeriodicActivities, TickSummary, WatchInput } from '../workflows/contract.ts';
+import { adoptSessions, handleEndedSessions, recordNewSessions } from './adoption.ts';
+import type { SessionReport } from './backup-systems/backup-system.ts';
+import type { ConnectedManager } from './backup-systems/managers.ts';
+import type { CallContext } from './calls.ts';
+import type { Dependencies } from './dependencies.ts';
+import { FIRST_LOOK_MS, SESSION_OVERLAP_MS } from './observations.ts';
+import { describeError } from './recorded-step.ts';
+
+/** A session that is not listed for this long has a state that nobody knows. Milliseconds. */
+const UNLISTED_MS = 60_000;
+
+/** A context for calls that only read. */
+export function readOnlyCall(): CallContext {
+  return {
+    signal: Context.current().cancellationSignal,
+    beforeWrite: () => Promise.reject(new Error('a look at a backup system writes nothing')),
+    progress: (note) => heartbeat(note),
+  };
+}
+
+/** The activity that looks once at a backup system. A look that fails says so and changes nothing. */
+export function watchActivities(deps: Dependencies): Pick<PeriodicActivities, 'tickManager'> {
+  return {
+    tickManager: async (input) => {
+      const beat = setInterval(() => heartbeat(), 10_000);
+      try {
+        return await tick(deps, input);
+      } finally {
+        clearInterval(beat);
+      }
+    },
+  };
+}
+
+async function tick(deps: Dependencies, input: WatchInput): Promise<TickSummary> {
+  const watch = await beginTick(deps.db, input.managerId);
+  let adopted = 0;
+  let ended = 0;
+  let error: string | null = null;
+  try {
+    const manager = await deps.managers.connect(input.managerId);
+    const call = readOnlyCall();
+    const now = await manager.system.serverTime(call);
+    await look(deps, manager, call, watch, now);
+    adopted = await adoptSessions(deps, manager);
+    ended = await handleEndedSessions(deps, manager, call);
+    const syncDue = deps.clock().getTime() - (watch.results_synced_at?.getTime() ?? 0) >= input.resultsSyncMs;
+    if (syncDue) await syncResults(deps, manager, call);
+    await endTick(deps.db, input.managerId, watch.tick, {
+      sessionsWatermark: now,
+      ...(syncDue ? { resultsSyncedAt: deps.clock() } : {}),
+      error: null,
+    });
+  } catch (failure) {
+    const told = describeError(failure);
+    error = told.code;
+    deps.logger.warn({ err: failure, managerId: input.managerId }, 'a look at a backup system failed');
+    await endTick(deps.db, input.managerId, watch.tick, { error: told });
+  }
+  const inFlight = (await sessionsInFlight(deps.db, input.managerId)).length;
+  const needed = await watchIsNeeded(deps.db, input.managerId);
+  return { inFlight, adopted, ended, needed, error };
+}
+
+/** Asks about every session in flight and for those that have begun, and writes down what is new. */
+async function look(
+  deps: Dependencies,
+  manager: ConnectedManager,
+  call: CallContext,
+  watch: WatchRow,
+  now: Date,
+): Promise<void> {
+  const since = watch.sessions_watermark?.getTime() ?? now.getTime() - FIRST_LOOK_MS + SESSION_OVERLAP_MS;
+  const begun = await manager.system.sessionsSince(call, new Date(since - SESSION_OVERLAP_MS));
+  await recordNewSessions(deps.db, manager.id, begun);
+
+  const inFlight = await sessionsInFlight(deps.db, manager.id);
+  if (inFlight.length === 0) return;
+  const reports = new Map(begun.map((report) => [report.vendorSessionId, report]));
+  const unseen = inFlight.filter((session) => !reports.has(session.vendor_session_id));
+  if (unseen.length > 0) {
+    const ids = [...new Set(unseen.map((session) => session.vendor_session_id))];
+    for (const report of await manager.system.sessions(call, ids)) reports.set(report.vendorSessionId, report);
+  }
+  for (const session of inFlight) {
+    await recordNews(deps, session, reports.get(session.vendor_session_id), watch.tick);
+  }
+}
+
+async function recordNews(
+  deps: Dependencies,
+  session: SessionRow,
+  report: SessionReport | undefined,
+  tickNumber: number,
+): Promise<void> {
+  if (report === undefined) {
+    if (deps.clock().getTime() - session.last_seen_at.getTime() < UNLISTED_MS) return;
+    await updateSession(deps.db, session, tickNumber, {
+      state: 'UNKNOWN',
+      progress: session.progress,
+      message: 'the backup system no longer lists the session',
+      endedAt: null,
+      vendorBackupId: null,
+      sizeBytes: null,
+    });
+    return;
+  }
+  await deps.db.transaction().execute((trx) => updateSession(trx, session, tickNumber, report));
+  if (session.operation_id !== null) await setProgress(deps.db, session.operation_id, report.progress);
+}
+
+/** Writes down every backup that the backup system lists for the VMs it knows. */
+async function syncResults(deps: Dependencies, manager: ConnectedManager, call: CallContext): Promise<void> {
+  const refs = await watchedVendorRefs(deps.db, manager.id);
+  const vms = await vmsByVendorRef(deps.db, manager.id, refs);
+  for await (const listed of manager.system.listResults(call, refs, new Date(0))) {
+    const vm = vms.get(listed.vendorVmRef);
+    if (vm === undefined) continue;
+    await deps.db
+      .transaction()
+      .execute((trx) =>
+        recordListedBackup(
+          trx,
+          { vmId: vm.vmId, enterpriseId: vm.enterpriseId, managerId: manager.id },
+          listed,
+          null,
+        ),
+      );
+  }
+}

@@ -1,0 +1,76 @@
+/**
+ * The HTTP API.
+ * @module
+ */
+import { bodyLimit } from 'hono/body-limit';
+import { methodNotAllowed } from 'hono/method-not-allowed';
+import { requestId } from 'hono/request-id';
+import { secureHeaders } from 'hono/secure-headers';
+import { HoldfastError } from '../domain/errors.ts';
+import { accessLog } from './access-log.ts';
+import { authenticate } from './auth/authenticate.ts';
+import { type ApiDependencies, newRoutes } from './context.ts';
+import { describeApi } from './openapi.ts';
+import { problemResponse, toHoldfastError } from './problems.ts';
+import { datacenterRoutes } from './routes/datacenters.ts';
+import { enterpriseRoutes } from './routes/enterprises.ts';
+import { openRoutes } from './routes/open.ts';
+import { pluginTypeRoutes } from './routes/plugin-types.ts';
+import { tokenRoutes } from './routes/tokens.ts';
+
+const MAX_BODY_BYTES = 1024 * 1024;
+
+/**
+ * Makes the API. It opens nothing itself: connections are handed in.
+ * @example const app = createApp({ db, operations, temporal, sealing, logger, config });
+ */
+export function createApp(dependencies: ApiDependencies) {
+  const { db, logger } = dependencies;
+  const app = newRoutes();
+
+  app.use(requestId());
+  app.use(accessLog(logger));
+  app.use(secureHeaders());
+  app.use(
+    methodNotAllowed({
+      app,
+      onMethodNotAllowed: (c, methods) => {
+        c.header('Allow', methods.join(', '));
+        return problemResponse(
+          c,
+          new HoldfastError('METHOD_NOT_ALLOWED', `This path takes ${methods.join(', ')}, not ${c.req.method}.`),
+        );
+      },
+    }),
+  );
+  app.use('/v1/*', async (c, next) => {
+    await next();
+    c.header('Cache-Control', 'no-store');
+  });
+  app.use('/v1/*', authenticate(db));
+  app.use(
+    bodyLimit({
+      maxSize: MAX_BODY_BYTES,
+      onError: () => {
+        throw new HoldfastError('PAYLOAD_TOO_LARGE', 'The body is larger than 1 MiB.');
+      },
+    }),
+  );
+
+  app.onError((error, c) => {
+    const told = toHoldfastError(error);
+    if (told.code === 'INTERNAL' || told.code === 'DATABASE_UNAVAILABLE') {
+      logger.error({ err: error, requestId: c.get('requestId') }, 'a request failed');
+    }
+    return problemResponse(c, told);
+  });
+  app.notFound((c) => problemResponse(c, new HoldfastError('NOT_FOUND', 'There is nothing at this path.')));
+
+  app.route('/', openRoutes(dependencies));
+  app.route('/', pluginTypeRoutes());
+  app.route('/', enterpriseRoutes(dependencies));
+  app.route('/', tokenRoutes(dependencies));
+  app.route('/', datacenterRoutes(dependencies));
+  describeApi(app);
+  return app;
+}

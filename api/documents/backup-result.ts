@@ -1,0 +1,133 @@
+/**
+ * The documents of backup results and restores. Both are read-only: the backup system makes them.
+ * @module
+ */
+import { z } from 'zod';
+import type { RestoreView, ResultView } from '../../db/result-list.ts';
+import { Id, iso, Moment } from '../fields.ts';
+
+const Status = z.enum(['IN_PROGRESS', 'SUCCEEDED', 'SUCCEEDED_WITH_WARNING', 'FAILED', 'CANCELLED', 'UNKNOWN']);
+
+const Copy = z
+  .object({
+    id: Id,
+    location: z.string(),
+    vendorId: z.string().describe('What the backup system calls the copy.'),
+    state: z.enum(['LISTED', 'EXPIRED', 'MISSING']),
+    overdue: z.boolean().describe('Past its date and still there: it can be restored, but not for much longer.'),
+    expiresAt: Moment.nullable(),
+    expiryEstimated: z.boolean(),
+    lastCheckedAt: Moment.nullable(),
+  })
+  .meta({ id: 'BackupCopy' });
+
+/** A backup as it is answered. */
+export const BackupResult = z
+  .object({
+    id: Id,
+    name: z.string(),
+    vm: z.object({ id: Id, name: z.string() }),
+    enterpriseId: Id,
+    manager: z.object({ id: Id, name: z.string() }),
+    policyId: Id.nullable(),
+    operationId: Id.nullable(),
+    origin: z.enum(['ON_DEMAND', 'SCHEDULED', 'DISCOVERED']),
+    type: z.string(),
+    status: Status,
+    restorable: z.boolean().describe('Whether it is finished and a copy is still listed.'),
+    replication: z.boolean(),
+    sizeBytes: z.number().nullable(),
+    message: z.string().nullable(),
+    startedAt: Moment,
+    endedAt: Moment.nullable(),
+    copies: z.array(Copy),
+    links: z.object({ self: z.string(), vm: z.string(), restores: z.string(), operation: z.string().optional() }),
+  })
+  .meta({ id: 'BackupResult' });
+
+/** A restore as it is answered. */
+export const Restore = z
+  .object({
+    id: Id,
+    resultId: Id.nullable(),
+    vmId: Id,
+    managerId: Id,
+    operationId: Id.nullable(),
+    status: Status,
+    message: z.string().nullable(),
+    startedAt: Moment,
+    endedAt: Moment.nullable(),
+    links: z.object({ vm: z.string(), backupResult: z.string().optional(), operation: z.string().optional() }),
+  })
+  .meta({ id: 'Restore' });
+
+/** Which results are meant. */
+export const ResultStatusFilter = Status.optional();
+
+/** The row as it is answered. */
+export function toResult(row: ResultView): z.infer<typeof BackupResult> {
+  const self = `/v1/backup-results/${row.id}`;
+  const finished = row.status === 'SUCCEEDED' || row.status === 'SUCCEEDED_WITH_WARNING';
+  return {
+    id: row.id,
+    name: row.name,
+    vm: { id: row.vm_id, name: row.vm_name },
+    enterpriseId: row.enterprise_id,
+    manager: { id: row.manager_id, name: row.manager_name },
+    policyId: row.policy_id,
+    operationId: row.operation_id,
+    origin: row.origin,
+    type: row.type,
+    status: row.status,
+    restorable: finished && row.copies.some((copy) => copy.state === 'LISTED'),
+    replication: row.replication,
+    sizeBytes: row.size_bytes,
+    message: row.message,
+    startedAt: iso(row.started_at),
+    endedAt: iso(row.ended_at),
+    copies: row.copies.map((copy) => ({
+      id: copy.id,
+      location: copy.location,
+      vendorId: copy.vendor_id,
+      state: copy.state,
+      overdue: copy.overdue,
+      expiresAt: moment(copy.expires_at),
+      expiryEstimated: copy.expiry_estimated,
+      lastCheckedAt: moment(copy.last_checked_at),
+    })),
+    links: {
+      self,
+      vm: `/v1/virtual-machines/${row.vm_id}`,
+      restores: `${self}/restores`,
+      ...operationLink(row.operation_id),
+    },
+  };
+}
+
+/** The row as it is answered. */
+export function toRestore(row: RestoreView): z.infer<typeof Restore> {
+  return {
+    id: row.id,
+    resultId: row.result_id,
+    vmId: row.vm_id,
+    managerId: row.manager_id,
+    operationId: row.operation_id,
+    status: row.status,
+    message: row.message,
+    startedAt: iso(row.started_at),
+    endedAt: iso(row.ended_at),
+    links: {
+      vm: `/v1/virtual-machines/${row.vm_id}`,
+      ...(row.result_id === null ? {} : { backupResult: `/v1/backup-results/${row.result_id}` }),
+      ...operationLink(row.operation_id),
+    },
+  };
+}
+
+function operationLink(id: string | null): { operation?: string } {
+  return id === null ? {} : { operation: `/v1/operations/${id}` };
+}
+
+function moment(text: string | null): string | null {
+  return text === null ? null : new Date(text).toISOString();
+}

@@ -1,0 +1,151 @@
+/**
+ * What is done to a virtual machine by an operation.
+ * @module
+ */
+import { createRoute } from '@hono/zod-openapi';
+import { z } from 'zod';
+import type { ErrorCode } from '../../domain/errors.ts';
+import type { Privilege } from '../../domain/privileges.ts';
+import { ACCEPTED, accepted, IDEMPOTENCY_HEADERS, idempotencyOf } from '../accepted.ts';
+import { requires } from '../auth/authenticate.ts';
+import { type ApiDependencies, newRoutes } from '../context.ts';
+import { BEARER, ID_PATH, Id, optionalBody } from '../fields.ts';
+import { OPERATION_PROBLEMS, problems } from '../problems.ts';
+
+const Nothing = z.strictObject({}).meta({ id: 'NoOptions' });
+
+const UndeployOptions = z
+  .strictObject({
+    forceUndeploy: z
+      .boolean()
+      .optional()
+      .describe('Go on where a backup manager cannot be asked whether it works on the virtual machine.'),
+  })
+  .meta({ id: 'UndeployOptions' });
+
+const BackupOptions = z
+  .strictObject({
+    policyId: Id.optional().describe('May be left out when the virtual machine has a single policy.'),
+    replication: z.boolean().optional().describe("Default: the policy's."),
+  })
+  .meta({ id: 'BackupOptions' });
+
+function operationRoute<const P extends string, B extends z.ZodType, const C extends ErrorCode>(of: {
+  readonly path: P;
+  readonly operationId: string;
+  readonly summary: string;
+  readonly description: string;
+  readonly privilege: Privilege;
+  readonly body: B;
+  readonly codes: readonly C[];
+}) {
+  return createRoute({
+    method: 'post',
+    path: of.path,
+    operationId: of.operationId,
+    tags: ['Virtual machine operations'],
+    summary: of.summary,
+    description: of.description,
+    security: BEARER,
+    middleware: requires(of.privilege),
+    request: { params: ID_PATH, headers: IDEMPOTENCY_HEADERS, body: optionalBody(of.body) },
+    responses: { 202: ACCEPTED, ...problems(...OPERATION_PROBLEMS, ...of.codes) },
+  });
+}
+
+const deploy = operationRoute({
+  path: '/v1/virtual-machines/{id}/deploy',
+  operationId: 'deployVirtualMachine',
+  summary: 'Deploy a virtual machine together with its backup schedules',
+  description: 'If a backup schedule cannot be made, the whole deploy is undone.',
+  privilege: 'VAPP_MANAGE',
+  body: Nothing,
+  codes: ['VM_DEPLOY_NOT_ALLOWED'],
+});
+
+const undeploy = operationRoute({
+  path: '/v1/virtual-machines/{id}/undeploy',
+  operationId: 'undeployVirtualMachine',
+  summary: 'Undeploy a virtual machine and remove its backup schedules',
+  description: 'Its backups stay and can be restored once it is deployed again.',
+  privilege: 'VAPP_MANAGE',
+  body: UndeployOptions,
+  codes: ['VM_UNDEPLOY_NOT_ALLOWED'],
+});
+
+const powerOn = operationRoute({
+  path: '/v1/virtual-machines/{id}/power-on',
+  operationId: 'powerOnVirtualMachine',
+  summary: 'Switch a virtual machine on',
+  description: 'From OFF or CONFIGURED.',
+  privilege: 'VAPP_MANAGE',
+  body: Nothing,
+  codes: ['VM_STATE_NOT_ALLOWED'],
+});
+
+const powerOff = operationRoute({
+  path: '/v1/virtual-machines/{id}/power-off',
+  operationId: 'powerOffVirtualMachine',
+  summary: 'Switch a virtual machine off',
+  description: 'From ON.',
+  privilege: 'VAPP_MANAGE',
+  body: Nothing,
+  codes: ['VM_STATE_NOT_ALLOWED'],
+});
+
+const backup = operationRoute({
+  path: '/v1/virtual-machines/{id}/backup',
+  operationId: 'backUpVirtualMachine',
+  summary: 'Back a virtual machine up now',
+  description: 'Nobody else can touch the virtual machine until the backup system has finished.',
+  privilege: 'VAPP_MANAGE_BACKUP',
+  body: BackupOptions,
+  codes: [
+    'BACKUP_REQUEST_VM_MUST_BE_DEPLOYED',
+    'BACKUP_ONDEMAND_NOT_SUPPORTED',
+    'BACKUP_POLICY_AMBIGUOUS',
+    'BACKUP_POLICY_NOT_FOUND',
+    'BACKUP_INVALID_REPLICATION_OPTION',
+  ],
+});
+
+/** The routes that begin operations on a virtual machine. */
+export function vmOperationRoutes(dependencies: ApiDependencies) {
+  const { operations } = dependencies;
+  return newRoutes()
+    .openapi(deploy, async (c) => {
+      const body = c.req.valid('json');
+      const idempotency = idempotencyOf(c, c.req.valid('header')['idempotency-key'], named(deploy), body);
+      const request = { principal: c.get('principal'), vmId: c.req.valid('param').id, body, idempotency };
+      return await accepted(c, dependencies, await operations.deploy(request));
+    })
+    .openapi(undeploy, async (c) => {
+      const body = c.req.valid('json');
+      const idempotency = idempotencyOf(c, c.req.valid('header')['idempotency-key'], named(undeploy), body);
+      const request = { principal: c.get('principal'), vmId: c.req.valid('param').id, body, idempotency };
+      return await accepted(c, dependencies, await operations.undeploy(request));
+    })
+    .openapi(powerOn, async (c) => {
+      const body = c.req.valid('json');
+      const idempotency = idempotencyOf(c, c.req.valid('header')['idempotency-key'], named(powerOn), body);
+      const request = { principal: c.get('principal'), vmId: c.req.valid('param').id, body, idempotency };
+      return await accepted(c, dependencies, await operations.powerOn(request));
+    })
+    .openapi(powerOff, async (c) => {
+      const body = c.req.valid('json');
+      const idempotency = idempotencyOf(c, c.req.valid('header')['idempotency-key'], named(powerOff), body);
+      const request = { principal: c.get('principal'), vmId: c.req.valid('param').id, body, idempotency };
+      return await accepted(c, dependencies, await operations.powerOff(request));
+    })
+    .openapi(backup, async (c) => {
+      const body = c.req.valid('json');
+      const idempotency = idempotencyOf(c, c.req.valid('header')['idempotency-key'], named(backup), body);
+      const request = { principal: c.get('principal'), vmId: c.req.valid('param').id, body, idempotency };
+      return await accepted(c, dependencies, await operations.backup(request));
+    });
+}
+
+/** Method and path pattern: the scope of an idempotency key. */
+function named(route: { readonly method: string; readonly path: string }): string {
+  return `${route.method.toUpperCase()} ${route.path}`;
+}

@@ -1,0 +1,27 @@
+/**
+ * Events: written in the transaction of what they tell of, so that neither is there without the other.
+ * @module
+ */
+import type { NewEvent } from '../domain/events.ts';
+import type { Queryable } from './connect.ts';
+
+/** Writes one event. */
+export async function recordEvent(db: Queryable, event: NewEvent): Promise<void> {
+  await db
+    .insertInto('event')
+    .values({
+      entity: event.entity,
+      action: event.action,
+      severity: event.severity,
+      message: event.message,
+      enterprise_id: event.enterpriseId ?? null,
+      datacenter_id: event.datacenterId ?? null,
+      vm_id: event.vmId ?? null,
+      entity_id: event.entityId ?? null,
+      operation_id: event.operationId ?? null,
+      error_code: event.errorCode ?? null,
+      details: JSON.stringify(event.details ?? {}),
+      principal: event.principal ?? null,
+    })
+    .execute();
+}

@@ -1,0 +1,110 @@
+/**
+ * Intents: a write that cannot be named is recorded before it is made, claimed by one attempt, and from then on only
+ * searched for.
+ * @module
+ */
+import { type Selectable, sql } from 'kysely';
+import type { IntentKind, IntentSubject } from './columns.ts';
+import type { Queryable } from './connect.ts';
+import type { IntentTable } from './schema.ts';
+
+export type IntentRow = Selectable<IntentTable>;
+
+/** The operation's open intent of that kind; made when there is none. */
+export async function openIntent(
+  db: Queryable,
+  intent: { readonly operationId: string; readonly vmId: string; readonly managerId: string; readonly kind: IntentKind },
+): Promise<IntentRow> {
+  await db
+    .insertInto('intent')
+    .values({
+      operation_id: intent.operationId,
+      vm_id: intent.vmId,
+      manager_id: intent.managerId,
+      kind: intent.kind,
+    })
+    .onConflict((conflict) => conflict.columns(['operation_id', 'kind']).where('resolved_at', 'is', null).doNothing())
+    .execute();
+  return db
+    .selectFrom('intent')
+    .selectAll()
+    .where('operation_id', '=', intent.operationId)
+    .where('kind', '=', intent.kind)
+    .where('resolved_at', 'is', null)
+    .executeTakeFirstOrThrow();
+}
+
+/**
+ * Claims the intent for one attempt, which alone may make the write.
+ * @param vendorTime the backup system's clock: what the write leaves began at or after it.
+ * @returns false when another attempt has claimed it: then only look for what it left.
+ */
+export async function claimIntent(
+  db: Queryable,
+  id: string,
+  claim: { readonly epoch: number; readonly vendorTime: Date; readonly subject: IntentSubject },
+): Promise<boolean> {
+  const result = await db
+    .updateTable('intent')
+    .set({
+      claimed_at: sql<Date>`now()`,
+      claimed_epoch: claim.epoch,
+      vendor_time: claim.vendorTime,
+      subject: JSON.stringify(claim.subject),
+    })
+    .where('id', '=', id)
+    .where('claimed_at', 'is', null)
+    .executeTakeFirst();
+  return result.numUpdatedRows === 1n;
+}
+
+/** Gives a claim back when the write certainly never reached the backup system. */
+export async function releaseClaim(db: Queryable, id: string, epoch: number): Promise<void> {
+  await db
+    .updateTable('intent')
+    .set({ claimed_at: null, claimed_epoch: null })
+    .where('id', '=', id)
+    .where('claimed_epoch', '=', epoch)
+    .where('resolved_at', 'is', null)
+    .execute();
+}
+
+/** Closes the intent: the write's effect was found, is certainly absent, or will never be known. */
+export async function resolveIntent(
+  db: Queryable,
+  id: string,
+  outcome: 'FOUND' | 'ABSENT' | 'UNKNOWN',
+  sessionRef: string | null,
+): Promise<void> {
+  await db
+    .updateTable('intent')
+    .set({ resolved_at: sql<Date>`now()`, outcome, session_ref: sessionRef })
+    .where('id', '=', id)
+    .where('resolved_at', 'is', null)
+    .execute();
+}
+
+/** VMs of a manager for which a start is claimed and not yet resolved: a new session may be its answer. */
+export async function vmsWithOpenIntent(db: Queryable, managerId: string): Promise<ReadonlySet<string>> {
+  const rows = await db
+    .selectFrom('intent')
+    .select('vm_id')
+    .where('manager_id', '=', managerId)
+    .where('resolved_at', 'is', null)
+    .where('claimed_at', 'is not', null)
+    .execute();
+  return new Set(rows.map((row) => row.vm_id));
+}
+
+/** Closes what the operation left open: never claimed means nothing was sent, claimed means nobody knows. */
+export async function closeIntents(db: Queryable, operationId: string): Promise<void> {
+  await db
+    .updateTable('intent')
+    .set({
+      resolved_at: sql<Date>`now()`,
+      outcome: sql<'ABSENT' | 'UNKNOWN'>`case when claimed_at is null then 'ABSENT' else 'UNKNOWN' end`,
+    })
+    .where('operation_id', '=', operationId)
+    .where('resolved_at', 'is', null)
+    .execute();
+}

@@ -1,0 +1,51 @@
+/**
+ * What the checks of backup managers found.
+ * @module
+ */
+import { sql } from 'kysely';
+import type { StoredCheck } from './columns.ts';
+import type { Queryable } from './connect.ts';
+
+/** The codes of the manager's policies. */
+export async function policyCodesOf(db: Queryable, managerId: string): Promise<string[]> {
+  const rows = await db
+    .selectFrom('backup_policy')
+    .select('code')
+    .where('manager_id', '=', managerId)
+    .orderBy('code')
+    .execute();
+  return rows.map((row) => row.code);
+}
+
+/** Stores a check. The first identity that is seen stays: another one later means another system. */
+export async function storeCheck(db: Queryable, managerId: string, check: StoredCheck): Promise<void> {
+  await db
+    .updateTable('backup_manager')
+    .set({
+      last_check: JSON.stringify(check),
+      checked_at: sql<Date>`now()`,
+      identity: sql<string | null>`coalesce(identity, ${check.identity}::text)`,
+      first_used_at: sql<Date>`coalesce(first_used_at, now())`,
+    })
+    .where('id', '=', managerId)
+    .execute();
+}
+
+/** What the last check found; `null` before the first. */
+export async function lastCheck(db: Queryable, managerId: string): Promise<StoredCheck | null> {
+  const row = await db
+    .selectFrom('backup_manager')
+    .select('last_check')
+    .where('id', '=', managerId)
+    .executeTakeFirst();
+  return row?.last_check ?? null;
+}
+
+/** A manager's name and type. */
+export function managerById(db: Queryable, managerId: string) {
+  return db
+    .selectFrom('backup_manager')
+    .select(['id', 'name', 'type'])
+    .where('id', '=', managerId)
+    .executeTakeFirstOrThrow();
+}

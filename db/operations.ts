@@ -1,0 +1,362 @@
+/**
+ * Operations, the VM lock that they hold and the fence that keeps everybody else's writes out.
+ *
+ * Every function that changes an operation names the run that it belongs to and changes nothing when another run, or
+ * a newer fence, has taken its place.
+ * @module
+ */
+import { type ExpressionBuilder, type Selectable, sql } from 'kysely';
+import { HoldfastError } from '../domain/errors.ts';
+import { OPERATION_ACTIONS } from '../domain/events.ts';
+import { kindSlug, type OperationKind, type OperationOrigin, workflowId } from '../domain/operations.ts';
+import type { PlannedStep } from '../domain/plan.ts';
+import type { DesiredConfiguration, OperationRequest } from './columns.ts';
+import type { Queryable } from './connect.ts';
+import { recordEvent } from './events.ts';
+import type { DB, OperationTable } from './schema.ts';
+
+export type OperationRow = Selectable<OperationTable>;
+
+/** The manager id of steps that concern no manager. */
+export const NO_MANAGER = '00000000-0000-0000-0000-000000000000';
+
+/** An operation that shall begin. */
+export interface NewOperation {
+  readonly vm: { readonly id: string; readonly name: string; readonly enterpriseId: string; readonly datacenterId: string };
+  readonly kind: OperationKind;
+  readonly origin: OperationOrigin;
+  readonly request: OperationRequest;
+  readonly desired: DesiredConfiguration;
+  readonly steps: readonly PlannedStep[];
+  readonly requestedBy: string;
+}
+
+/** Who holds the lock of a VM. */
+export interface LockHolder {
+  readonly operationId: string;
+  readonly kind: OperationKind;
+  readonly requestedBy: string;
+  readonly since: Date;
+}
+
+/**
+ * Takes the VM's lock, grows its fence by one and inserts the operation with its steps, in the caller's transaction.
+ * From its commit on the operation will be started: by the caller, or by the reconciler.
+ * @throws HoldfastError VM_LOCKED naming the holder.
+ */
+export async function requestOperation(trx: Queryable, wanted: NewOperation): Promise<OperationRow> {
+  const { vm, kind } = wanted;
+  await trx
+    .insertInto('vm_lock')
+    .values({ vm_id: vm.id })
+    .onConflict((conflict) => conflict.column('vm_id').doNothing())
+    .execute();
+  const lock = await trx
+    .selectFrom('vm_lock')
+    .select(['fence', 'operation_id'])
+    .where('vm_id', '=', vm.id)
+    .forUpdate()
+    .executeTakeFirstOrThrow();
+  if (lock.operation_id !== null) throw await lockedError(trx, vm, lock.operation_id);
+
+  const fence = lock.fence + 1;
+  const { id } = await sql<{ id: string }>`select uuidv7() as id`
+    .execute(trx)
+    .then((result) => result.rows[0] as { id: string });
+  const operation = await trx
+    .insertInto('operation')
+    .values({
+      id,
+      vm_id: vm.id,
+      enterprise_id: vm.enterpriseId,
+      datacenter_id: vm.datacenterId,
+      kind,
+      origin: wanted.origin,
+      fence,
+      request: JSON.stringify(wanted.request),
+      desired: JSON.stringify(wanted.desired),
+      workflow_id: workflowId({ vmName: vm.name, vmId: vm.id, kind, operationId: id }, 0),
+      requested_by: wanted.requestedBy,
+    })
+    .returningAll()
+    .executeTakeFirstOrThrow();
+  await trx
+    .updateTable('vm_lock')
+    .set({ fence, operation_id: id, kind, reason: lockReason(kind), since: sql<Date>`now()` })
+    .where('vm_id', '=', vm.id)
+    .execute();
+  await insertSteps(trx, id, wanted.steps);
+  await recordEvent(trx, {
+    entity: 'VIRTUAL_MACHINE',
+    action: OPERATION_ACTIONS[kind].begin,
+    severity: 'INFO',
+    message: `${sentenceStart(kind)} of ${vm.name} was requested by ${wanted.requestedBy}.`,
+    enterpriseId: vm.enterpriseId,
+    datacenterId: vm.datacenterId,
+    vmId: vm.id,
+    entityId: vm.id,
+    operationId: id,
+    principal: wanted.requestedBy,
+    details: { request: wanted.request },
+  });
+  return operation;
+}
+
+async function insertSteps(trx: Queryable, operationId: string, steps: readonly PlannedStep[]): Promise<void> {
+  if (steps.length === 0) return;
+  await trx
+    .insertInto('step')
+    .values(
+      steps.map((step, position) => ({
+        operation_id: operationId,
+        position,
+        name: step.name,
+        manager_id: step.managerId ?? NO_MANAGER,
+        state: step.skip === null ? ('PENDING' as const) : ('SKIPPED' as const),
+        reason: step.skip,
+      })),
+    )
+    .execute();
+}
+
+async function lockedError(
+  trx: Queryable,
+  vm: { readonly id: string; readonly name: string },
+  operationId: string,
+): Promise<HoldfastError> {
+  const holder = await lockHolder(trx, vm.id);
+  const what = holder === undefined ? 'another operation' : `a ${kindSlug(holder.kind)} of ${holder.requestedBy}`;
+  const since = holder === undefined ? '' : ` since ${holder.since.toISOString()}`;
+  return new HoldfastError(
+    'VM_LOCKED',
+    `${vm.name} is locked by ${what}${since}. Wait for operation ${operationId} to end, then try again.`,
+    { holder: holder ?? { operationId } },
+  );
+}
+
+/** Who holds the lock of the VM now; `undefined` when it is free. */
+export async function lockHolder(db: Queryable, vmId: string): Promise<LockHolder | undefined> {
+  const row = await db
+    .selectFrom('vm_lock as lock')
+    .innerJoin('operation as o', 'o.id', 'lock.operation_id')
+    .select(['o.id', 'o.kind', 'o.requested_by', 'lock.since'])
+    .where('lock.vm_id', '=', vmId)
+    .executeTakeFirst();
+  if (row === undefined || row.since === null) return undefined;
+  return { operationId: row.id, kind: row.kind, requestedBy: row.requested_by, since: row.since };
+}
+
+function lockReason(kind: OperationKind): string {
+  const reasons: Partial<Record<OperationKind, string>> = {
+    BACKUP: 'the backup system backs it up',
+    SCHEDULED_BACKUP: 'the backup system works on it by its own schedule or by hand',
+    RESTORE: 'the backup system restores it',
+  };
+  return reasons[kind] ?? `a ${kindSlug(kind)} is under way`;
+}
+
+/** `POWER_ON` → `A power-on`, to begin a sentence with. */
+export function sentenceStart(kind: OperationKind): string {
+  const slug = kindSlug(kind);
+  return `${/^[aeiou]/.test(slug) ? 'An' : 'A'} ${slug}`;
+}
+
+/** The operation, or `undefined`. */
+export function operationById(db: Queryable, id: string): Promise<OperationRow | undefined> {
+  return db.selectFrom('operation').selectAll().where('id', '=', id).executeTakeFirst();
+}
+
+/** The operation while it is open, the run is its own and it holds the lock with its fence. */
+export function heldBy(runId: string) {
+  return (eb: ExpressionBuilder<DB & { o: OperationTable }, 'o'>) =>
+    eb.and([
+      eb('o.finished_at', 'is', null),
+      eb('o.run_id', '=', runId),
+      eb.exists(
+        eb
+          .selectFrom('vm_lock as held')
+          .select('held.vm_id')
+          .whereRef('held.vm_id', '=', 'o.vm_id')
+          .whereRef('held.operation_id', '=', 'o.id')
+          .whereRef('held.fence', '=', 'o.fence'),
+      ),
+    ]);
+}
+
+/** Whether the run holds the operation: it is open, bound to that run, and has the VM's lock with its fence. */
+export async function isHeldBy(db: Queryable, operationId: string, runId: string): Promise<boolean> {
+  const row = await db
+    .selectFrom('operation as o')
+    .select('o.id')
+    .where('o.id', '=', operationId)
+    .where(heldBy(runId))
+    .executeTakeFirst();
+  return row !== undefined;
+}
+
+/**
+ * Binds a run to its operation, once; the same run may ask again after a lost answer.
+ * @returns the operation, or `undefined` when it is closed or belongs to another run.
+ */
+export async function bindRun(db: Queryable, operationId: string, runId: string): Promise<OperationRow | undefined> {
+  await db
+    .updateTable('operation')
+    .set({ run_id: runId, bound_at: sql<Date>`now()`, started_at: sql<Date>`now()`, state: 'RUNNING' })
+    .where('id', '=', operationId)
+    .where('run_id', 'is', null)
+    .where('finished_at', 'is', null)
+    .execute();
+  return db
+    .selectFrom('operation as o')
+    .selectAll('o')
+    .where('o.id', '=', operationId)
+    .where(heldBy(runId))
+    .executeTakeFirst();
+}
+
+/** What may be done about a wish to cancel. */
+export type CancelDecision = 'PREVENTED' | 'ROLLING_BACK' | 'TOO_LATE';
+
+/**
+ * Decides, once and for all callers, whether the operation is cancelled: only while its point of no return is not
+ * crossed. The row is the answer.
+ */
+export async function decideCancel(db: Queryable, operationId: string, by: string): Promise<CancelDecision> {
+  await db
+    .updateTable('operation')
+    .set({ cancel_requested_at: sql<Date>`now()`, cancel_requested_by: by })
+    .where('id', '=', operationId)
+    .where('finished_at', 'is', null)
+    .where('point_of_no_return_at', 'is', null)
+    .where('cancel_requested_at', 'is', null)
+    .execute();
+  const row = await db
+    .selectFrom('operation')
+    .select(['cancel_requested_at', 'run_id', 'finished_at'])
+    .where('id', '=', operationId)
+    .executeTakeFirst();
+  if (row === undefined || row.finished_at !== null || row.cancel_requested_at === null) return 'TOO_LATE';
+  return row.run_id === null ? 'PREVENTED' : 'ROLLING_BACK';
+}
+
+/**
+ * Crosses the point of no return, unless a cancel came first.
+ * @returns false when the operation is to be cancelled, or is not this run's any more.
+ */
+export async function crossPointOfNoReturn(db: Queryable, operationId: string, runId: string): Promise<boolean> {
+  await db
+    .updateTable('operation as o')
+    .set({ point_of_no_return_at: sql<Date>`now()` })
+    .where('o.id', '=', operationId)
+    .where('o.point_of_no_return_at', 'is', null)
+    .where('o.cancel_requested_at', 'is', null)
+    .where(heldBy(runId))
+    .execute();
+  const row = await db
+    .selectFrom('operation as o')
+    .select('o.id')
+    .where('o.id', '=', operationId)
+    .where('o.point_of_no_return_at', 'is not', null)
+    .where(heldBy(runId))
+    .executeTakeFirst();
+  return row !== undefined;
+}
+
+/** Asks for a person's attention, with the reason, or takes that back with `null`. */
+export async function needAttention(db: Queryable, operationId: string, reason: string | null): Promise<void> {
+  await db
+    .updateTable('operation')
+    .set({ needs_attention: reason !== null, attention_reason: reason })
+    .where('id', '=', operationId)
+    .where('finished_at', 'is', null)
+    .execute();
+}
+
+/** `UNKNOWN_OUTCOME` when nobody can say what became of it, and back to `RUNNING` when somebody can again. */
+export async function setOutcomeKnown(db: Queryable, operationId: string, known: boolean, reason: string | null) {
+  await db
+    .updateTable('operation')
+    .set({
+      state: known ? 'RUNNING' : 'UNKNOWN_OUTCOME',
+      needs_attention: !known,
+      attention_reason: known ? null : reason,
+    })
+    .where('id', '=', operationId)
+    .where('finished_at', 'is', null)
+    .where('state', '=', known ? 'UNKNOWN_OUTCOME' : 'RUNNING')
+    .execute();
+}
+
+/** Shows how far a backup or restore is; progress never goes back. */
+export async function setProgress(db: Queryable, operationId: string, progress: number): Promise<void> {
+  await db
+    .updateTable('operation')
+    .set({ progress })
+    .where('id', '=', operationId)
+    .where('finished_at', 'is', null)
+    .where('progress', '<', progress)
+    .execute();
+}
+
+/** Operations that no run has taken up, oldest first, with the age in milliseconds by the database's clock. */
+export function unboundOperations(db: Queryable, olderThanMs: number) {
+  return db
+    .selectFrom('operation as o')
+    .innerJoin('virtual_machine as vm', 'vm.id', 'o.vm_id')
+    .innerJoin('datacenter as dc', 'dc.id', 'o.datacenter_id')
+    .innerJoin('enterprise as e', 'e.id', 'o.enterprise_id')
+    .select([
+      'o.id',
+      'o.kind',
+      'o.origin',
+      'o.vm_id',
+      'o.workflow_id',
+      'vm.name as vm_name',
+      'dc.name as datacenter_name',
+      'dc.task_queue',
+      'e.name as enterprise_name',
+    ])
+    .select(sql<number>`extract(epoch from now() - o.created_at) * 1000`.as('age_ms'))
+    .where('o.finished_at', 'is', null)
+    .where('o.run_id', 'is', null)
+    .where('o.created_at', '<', sql<Date>`now() - ${olderThanMs} * interval '1 millisecond'`)
+    .orderBy('o.created_at')
+    .limit(200)
+    .execute();
+}
+
+/** What is needed to start an operation's workflow. */
+export type StartableOperation = Awaited<ReturnType<typeof startableOperation>>;
+
+/** The same for one operation. */
+export function startableOperation(db: Queryable, operationId: string) {
+  return db
+    .selectFrom('operation as o')
+    .innerJoin('virtual_machine as vm', 'vm.id', 'o.vm_id')
+    .innerJoin('datacenter as dc', 'dc.id', 'o.datacenter_id')
+    .innerJoin('enterprise as e', 'e.id', 'o.enterprise_id')
+    .select([
+      'o.id',
+      'o.kind',
+      'o.origin',
+      'o.vm_id',
+      'o.workflow_id',
+      'vm.name as vm_name',
+      'dc.name as datacenter_name',
+      'dc.task_queue',
+      'e.name as enterprise_name',
+    ])
+    .where('o.id', '=', operationId)
+    .executeTakeFirstOrThrow();
+}
+
+/** Open operations that a run has taken up. */
+export function boundOpenOperations(db: Queryable) {
+  return db
+    .selectFrom('operation')
+    .select(['id', 'workflow_id', 'run_id', 'recovery'])
+    .where('finished_at', 'is', null)
+    .where('run_id', 'is not', null)
+    .orderBy('created_at')
+    .execute();
+}

@@ -1,0 +1,221 @@
+/**
+ * Backup results and their copies: the record of what can be restored.
+ * @module
+ */
+import { type Selectable, sql } from 'kysely';
+import { afterCheck } from '../domain/results.ts';
+import type { Queryable } from './connect.ts';
+import type { BackupResultTable, ResultCopyTable } from './schema.ts';
+
+export type BackupResultRow = Selectable<BackupResultTable>;
+export type ResultCopyRow = Selectable<ResultCopyTable>;
+
+/** A backup as a backup system lists it. */
+export interface ListedBackup {
+  readonly vendorBackupId: string;
+  readonly vendorVmRef: string;
+  readonly name: string;
+  readonly createdAt: Date;
+  readonly sizeBytes: number | null;
+  readonly copies: readonly {
+    readonly location: string;
+    readonly vendorId: string;
+    readonly expiresAt: Date | null;
+    readonly expiryEstimated: boolean;
+  }[];
+}
+
+/**
+ * Writes down a listed backup: completes the result of its session, or of an earlier sync, or makes a new one when
+ * nobody knew of it. Writing it again changes nothing.
+ * @param resultId the result of the session that made it, where that is known.
+ */
+export async function recordListedBackup(
+  trx: Queryable,
+  owner: { readonly vmId: string; readonly enterpriseId: string; readonly managerId: string },
+  backup: ListedBackup,
+  resultId: string | null,
+): Promise<string> {
+  const known = await resultIdOf(trx, owner, backup);
+  const id = resultId ?? known ?? (await discoveredResult(trx, owner, backup));
+  // A sync saw the backup before its session's end was recorded: two results of one backup become one.
+  if (known !== undefined && known !== id) await mergeResults(trx, known, id);
+  await trx
+    .updateTable('backup_result')
+    .set({
+      vendor_backup_id: backup.vendorBackupId,
+      vendor_vm_ref: backup.vendorVmRef,
+      name: backup.name,
+      ...(backup.sizeBytes === null ? {} : { size_bytes: backup.sizeBytes }),
+    })
+    .where('id', '=', id)
+    .execute();
+  for (const copy of backup.copies) {
+    await trx
+      .insertInto('result_copy')
+      .values({
+        result_id: id,
+        location: copy.location,
+        vendor_id: copy.vendorId,
+        vendor_vm_ref: backup.vendorVmRef,
+        expires_at: copy.expiresAt,
+        expiry_estimated: copy.expiryEstimated,
+      })
+      .onConflict((conflict) =>
+        conflict.columns(['result_id', 'location', 'vendor_id']).doUpdateSet({
+          expires_at: copy.expiresAt,
+          expiry_estimated: copy.expiryEstimated,
+          // It is listed, so an absence that was believed is taken back.
+          state: 'LISTED',
+          absent_checks: 0,
+          overdue: copy.expiresAt === null ? false : sql<boolean>`${copy.expiresAt} <= now()`,
+        }),
+      )
+      .execute();
+  }
+  return id;
+}
+
+/** The result of that backup: from an earlier sync, or by the session that reported the backup's id. */
+async function resultIdOf(
+  trx: Queryable,
+  owner: { readonly vmId: string; readonly managerId: string },
+  backup: ListedBackup,
+): Promise<string | undefined> {
+  const listed = await trx
+    .selectFrom('backup_result')
+    .select('id')
+    .where('manager_id', '=', owner.managerId)
+    .where('vm_id', '=', owner.vmId)
+    .where('vendor_vm_ref', '=', backup.vendorVmRef)
+    .where('vendor_backup_id', '=', backup.vendorBackupId)
+    .executeTakeFirst();
+  if (listed !== undefined) return listed.id;
+  const session = await trx
+    .selectFrom('session')
+    .select('result_id')
+    .where('manager_id', '=', owner.managerId)
+    .where('vm_id', '=', owner.vmId)
+    .where('kind', '=', 'BACKUP')
+    .where('vendor_vm_ref', '=', backup.vendorVmRef)
+    .where('vendor_backup_id', '=', backup.vendorBackupId)
+    .where('result_id', 'is not', null)
+    .executeTakeFirst();
+  return session?.result_id ?? undefined;
+}
+
+async function mergeResults(trx: Queryable, from: string, into: string): Promise<void> {
+  await trx.updateTable('result_copy').set({ result_id: into }).where('result_id', '=', from).execute();
+  await trx.updateTable('restore_result').set({ result_id: into }).where('result_id', '=', from).execute();
+  await trx.updateTable('session').set({ result_id: into }).where('result_id', '=', from).execute();
+  await trx.deleteFrom('backup_result').where('id', '=', from).execute();
+}
+
+async function discoveredResult(
+  trx: Queryable,
+  owner: { readonly vmId: string; readonly enterpriseId: string; readonly managerId: string },
+  backup: ListedBackup,
+): Promise<string> {
+  const row = await trx
+    .insertInto('backup_result')
+    .values({
+      vm_id: owner.vmId,
+      enterprise_id: owner.enterpriseId,
+      manager_id: owner.managerId,
+      origin: 'DISCOVERED',
+      name: backup.name,
+      status: 'SUCCEEDED',
+      vendor_backup_id: backup.vendorBackupId,
+      vendor_vm_ref: backup.vendorVmRef,
+      started_at: backup.createdAt,
+      ended_at: backup.createdAt,
+    })
+    .returning('id')
+    .executeTakeFirstOrThrow();
+  return row.id;
+}
+
+/** The backup result, or `undefined`. */
+export function resultById(db: Queryable, id: string): Promise<BackupResultRow | undefined> {
+  return db.selectFrom('backup_result').selectAll().where('id', '=', id).executeTakeFirst();
+}
+
+/** The copies of a backup that can be restored, local ones first; none while it is not finished or has failed. */
+export function restorableCopies(db: Queryable, resultId: string) {
+  return db
+    .selectFrom('result_copy as c')
+    .innerJoin('backup_result as r', 'r.id', 'c.result_id')
+    .selectAll('c')
+    .select('r.manager_id')
+    .where('c.result_id', '=', resultId)
+    .where('c.state', '=', 'LISTED')
+    .where('r.status', 'in', ['SUCCEEDED', 'SUCCEEDED_WITH_WARNING'])
+    .orderBy(sql`c.location = 'Local' desc`)
+    .orderBy('c.id')
+    .execute();
+}
+
+/** The copy, or `undefined`. */
+export function copyById(db: Queryable, id: string): Promise<ResultCopyRow | undefined> {
+  return db.selectFrom('result_copy').selectAll().where('id', '=', id).executeTakeFirst();
+}
+
+/**
+ * Copies of a manager that the expiry check looks at now: those past their date, and a budget of those that were not
+ * looked at for longest, so that one that went missing is found.
+ * @param due how many that are past their date; @param sweep how many others.
+ */
+export async function copiesToCheck(
+  db: Queryable,
+  managerId: string,
+  options: { readonly due: number; readonly sweep: number; readonly checkedBefore: Date; readonly sweptBefore: Date },
+) {
+  const base = db
+    .selectFrom('result_copy as c')
+    .innerJoin('backup_result as r', 'r.id', 'c.result_id')
+    .innerJoin('virtual_machine as vm', 'vm.id', 'r.vm_id')
+    .selectAll('c')
+    .select(['r.vm_id', 'r.enterprise_id', 'r.name', 'vm.name as vm_name', 'vm.datacenter_id'])
+    .where('r.manager_id', '=', managerId)
+    .where('c.state', '=', 'LISTED');
+  const due = await base
+    .where('c.expires_at', '<=', sql<Date>`now()`)
+    .where((eb) => eb.or([eb('c.last_checked_at', 'is', null), eb('c.last_checked_at', '<', options.checkedBefore)]))
+    .orderBy('c.expires_at')
+    .limit(options.due)
+    .execute();
+  const sweep = await base
+    .where((eb) => eb.or([eb('c.expires_at', 'is', null), eb('c.expires_at', '>', sql<Date>`now()`)]))
+    .where((eb) => eb.or([eb('c.last_checked_at', 'is', null), eb('c.last_checked_at', '<', options.sweptBefore)]))
+    .orderBy('c.last_checked_at', (order) => order.asc().nullsFirst())
+    .limit(options.sweep)
+    .execute();
+  return { due, sweep };
+}
+
+export type CheckedCopy = Awaited<ReturnType<typeof copiesToCheck>>['due'][number];
+
+/** Writes what a check made of a copy, and returns it. */
+export async function recordCheck(db: Queryable, copy: CheckedCopy, listed: boolean, now: Date) {
+  const after = afterCheck(
+    {
+      state: copy.state,
+      expiresAt: copy.expires_at,
+      expiryEstimated: copy.expiry_estimated,
+      absentChecks: copy.absent_checks,
+    },
+    listed,
+    now,
+  );
+  await db
+    .updateTable('result_copy')
+    .set({
+      state: after.state,
+      absent_checks: after.absentChecks,
+      overdue: after.overdue,
+      last_checked_at: sql<Date>`now()`,
+    })
+    .where('id', '=', copy.id)
+    .execute();
+  return after;
+}

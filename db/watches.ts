@@ -1,0 +1,106 @@
+/**
+ * What is known of the watch over each backup manager, and which managers need one.
+ * @module
+ */
+import { type Selectable, sql } from 'kysely';
+import type { OperationError } from '../domain/operations.ts';
+import type { Queryable } from './connect.ts';
+import type { ManagerWatchTable } from './schema.ts';
+
+export type WatchRow = Selectable<ManagerWatchTable>;
+
+/** Begins a tick: the next number, which guards everything that the tick writes. */
+export async function beginTick(db: Queryable, managerId: string): Promise<WatchRow> {
+  return db
+    .insertInto('manager_watch')
+    .values({ manager_id: managerId, tick: 1 })
+    .onConflict((conflict) =>
+      conflict.column('manager_id').doUpdateSet({ tick: sql<number>`manager_watch.tick + 1` }),
+    )
+    .returningAll()
+    .executeTakeFirstOrThrow();
+}
+
+/** What a tick leaves for the next one. */
+export interface TickEnd {
+  readonly sessionsWatermark?: Date;
+  readonly resultsSyncedAt?: Date;
+  readonly error: OperationError | null;
+}
+
+/** Ends a tick; an older tick that wakes up changes nothing. */
+export async function endTick(db: Queryable, managerId: string, tick: number, end: TickEnd): Promise<void> {
+  await db
+    .updateTable('manager_watch')
+    .set({
+      last_tick_at: sql<Date>`now()`,
+      last_error: end.error === null ? null : JSON.stringify(end.error),
+      ...(end.sessionsWatermark === undefined ? {} : { sessions_watermark: end.sessionsWatermark }),
+      ...(end.resultsSyncedAt === undefined ? {} : { results_synced_at: end.resultsSyncedAt }),
+    })
+    .where('manager_id', '=', managerId)
+    .where('tick', '=', tick)
+    .execute();
+}
+
+/** Notes that a manager is in use: from now on it is watched, and its results are checked for expiry. */
+export async function markManagerUsed(db: Queryable, managerId: string): Promise<void> {
+  await db
+    .updateTable('backup_manager')
+    .set({ first_used_at: sql<Date>`now()` })
+    .where('id', '=', managerId)
+    .where('first_used_at', 'is', null)
+    .execute();
+}
+
+const needsWatch = sql<boolean>`(
+  exists (select from session s where s.manager_id = m.id and s.state in ('RUNNING', 'UNKNOWN'))
+  or exists (select from session s where s.manager_id = m.id and s.notified_at is null)
+  or exists (select from vm_reference r where r.system = 'BACKUP_SYSTEM' and r.system_id = m.id)
+  or exists (select from backup_result b where b.manager_id = m.id)
+)`;
+
+/** Whether anything of this manager's wants watching: sessions, VMs that it knows, or results. */
+export async function watchIsNeeded(db: Queryable, managerId: string): Promise<boolean> {
+  const row = await db
+    .selectFrom('backup_manager as m')
+    .select('m.id')
+    .where('m.id', '=', managerId)
+    .where(needsWatch)
+    .executeTakeFirst();
+  return row !== undefined;
+}
+
+/** Managers in use: those to watch, and those whose results are checked for expiry. */
+export function usedManagers(db: Queryable) {
+  return db
+    .selectFrom('backup_manager as m')
+    .select(['m.id', 'm.name'])
+    .select(needsWatch.as('needs_watch'))
+    .where('m.first_used_at', 'is not', null)
+    .orderBy('m.id')
+    .execute();
+}
+
+/** What the manager calls the VMs that it knows, for the sync of results. */
+export async function watchedVendorRefs(db: Queryable, managerId: string): Promise<string[]> {
+  const rows = await db
+    .selectFrom('vm_reference')
+    .select('ref')
+    .distinct()
+    .where('system', '=', 'BACKUP_SYSTEM')
+    .where('system_id', '=', managerId)
+    .orderBy('ref')
+    .execute();
+  return rows.map((row) => row.ref);
+}
+
+/** Up to when the manager's sessions are known, by the backup system's clock; `null` before the first look. */
+export async function sessionsWatermark(db: Queryable, managerId: string): Promise<Date | null> {
+  const row = await db
+    .selectFrom('manager_watch')
+    .select('sessions_watermark')
+    .where('manager_id', '=', managerId)
+    .executeTakeFirst();
+  return row?.sessions_watermark ?? null;
+}

@@ -1,0 +1,59 @@
+/**
+ * `/_simulator`: what a test or a demo does to the simulator behind its clients' backs. Needs no token.
+ * @module
+ */
+import { Hono } from 'hono';
+import { z } from 'zod';
+import { checkedBody } from '../kit/checked-body.ts';
+import type { AvamarEnv, Server } from './env.ts';
+
+const Settings = z.strictObject({
+  backupSeconds: z.number().nonnegative().optional(),
+  restoreSeconds: z.number().nonnegative().optional(),
+  taskSeconds: z.number().nonnegative().optional(),
+});
+const Outcome = z.strictObject({
+  clientName: z.string().optional(),
+  cid: z.string().optional(),
+  kind: z.enum(['backup', 'restore']).optional(),
+  state: z.string(),
+  errorCode: z.number().int().optional(),
+  codeReason: z.string().optional(),
+  times: z.number().int().positive().optional(),
+});
+
+export function controls(server: Server, beat: () => Promise<void>): Hono<AvamarEnv> {
+  const { state, clock, outcomes } = server;
+  const settings = () => state.settings.get('self') ?? { backupSeconds: 0, restoreSeconds: 0, taskSeconds: 0 };
+  const time = () => ({ now: new Date(clock.now()).toISOString(), offsetSeconds: clock.offsetSeconds() });
+  return new Hono<AvamarEnv>()
+    .get('/settings', (c) => c.json(settings()))
+    .post('/settings', async (c) => {
+      const now = settings();
+      const { backupSeconds, restoreSeconds, taskSeconds } = await checkedBody(c, Settings);
+      return c.json(
+        state.settings.put('self', {
+          backupSeconds: backupSeconds ?? now.backupSeconds,
+          restoreSeconds: restoreSeconds ?? now.restoreSeconds,
+          taskSeconds: taskSeconds ?? now.taskSeconds,
+        }),
+      );
+    })
+    .get('/clock', (c) => c.json(time()))
+    .post('/clock', async (c) => {
+      const { advanceSeconds } = await checkedBody(c, z.strictObject({ advanceSeconds: z.number() }));
+      clock.advance(advanceSeconds);
+      // What became due has begun when the answer arrives, so that nobody has to wait for the next beat.
+      await beat();
+      return c.json(time());
+    })
+    .get('/outcomes', (c) => c.json({ outcomes: outcomes.list() }))
+    .post('/outcomes', async (c) => {
+      outcomes.add(await checkedBody(c, Outcome));
+      return c.json({ outcomes: outcomes.list() }, 201);
+    })
+    .delete('/outcomes', (c) => {
+      outcomes.clear();
+      return c.body(null, 204);
+    });
+}

@@ -1,0 +1,26 @@
+import type { Env } from '../kit/faults.ts';
+import type { SimulatedClock } from '../kit/clock.ts';
+import type { ActivityEngine } from './activity-engine.ts';
+import type { Outcomes } from './outcomes.ts';
+import type { Scheduler } from './scheduler.ts';
+import type { State } from './state.ts';
+import type { VCenterLink } from './vcenter-link.ts';
+
+/** Who asks, from the token. */
+export type Caller = { userName: string; clientId: string; jti: string };
+
+export type AvamarEnv = { Bindings: Env['Bindings']; Variables: { caller: Caller } };
+
+/** What the resources work with. */
+export type Server = {
+  state: State;
+  clock: SimulatedClock;
+  link: VCenterLink;
+  engine: ActivityEngine;
+  scheduler: Scheduler;
+  outcomes: Outcomes;
+  /** The administrator's name and password. */
+  user: string;
+  password: string;
+  timeZoneId: string;
+};

@@ -1,0 +1,90 @@
+import { createClock } from '../kit/clock.ts';
+import { listen, type RunningSimulator } from '../kit/server.ts';
+import { openStore } from '../kit/store.ts';
+import { createActivityEngine } from './activity-engine.ts';
+import { createAvamarApp } from './app.ts';
+import type { Server } from './env.ts';
+import { createOutcomes } from './outcomes.ts';
+import { createScheduler } from './scheduler.ts';
+import { openState } from './state.ts';
+import { advanceTasks } from './tasks.ts';
+import { linkToVCenter } from './vcenter-link.ts';
+
+export interface AvamarSimulatorOptions {
+  /** Where the hypervisor simulator listens, e.g. `http://127.0.0.1:4010`. */
+  vcenterUrl: string;
+  /** Default `127.0.0.1`. */
+  host?: string;
+  /** Default 0: the operating system chooses. */
+  port?: number;
+  /** Where the state is kept; without it, in memory. */
+  stateFile?: string;
+  /** How long a backup takes, default 12 s. `POST /_simulator/settings` changes it for those that come after. */
+  backupSeconds?: number;
+  /** How long a restore takes; default: as long as a backup. */
+  restoreSeconds?: number;
+  /** How long the asynchronous task takes that makes clients of machines, default 0.5 s. */
+  taskSeconds?: number;
+  /** The administrator, default `MCUser`. */
+  user?: string;
+  /** Default `avamar-simulator`. */
+  password?: string;
+  /** The name of the one registered vCenter and of its domain, default `vcenter.simulated`. Fixed by the first start. */
+  vcenterName?: string;
+  /** The server's own time zone, used by schedules that name none; default `UTC`. */
+  timeZoneId?: string;
+}
+
+/** How often the server looks for what has become due. */
+const BEAT_MS = 100;
+
+/** Starts the Avamar simulator in this process. */
+export async function startAvamarSimulator(options: AvamarSimulatorOptions): Promise<RunningSimulator> {
+  const { backupSeconds = 12, taskSeconds = 0.5, timeZoneId = 'UTC' } = options;
+  const store = openStore(options.stateFile);
+  const clock = createClock(store);
+  const state = openState(store, clock, {
+    vcenterName: options.vcenterName ?? 'vcenter.simulated',
+    timeZoneId,
+    settings: { backupSeconds, restoreSeconds: options.restoreSeconds ?? backupSeconds, taskSeconds },
+  });
+  const link = linkToVCenter(options.vcenterUrl);
+  const outcomes = createOutcomes();
+  const engine = createActivityEngine(state, clock, link, outcomes);
+  const scheduler = createScheduler(state, clock, engine);
+  const { user = 'MCUser', password = 'avamar-simulator' } = options;
+  const server: Server = { state, clock, link, engine, scheduler, outcomes, user, password, timeZoneId };
+
+  const advance = async (): Promise<void> => {
+    scheduler.look();
+    await advanceTasks(server);
+    await engine.advance();
+  };
+  // One after the other: two beats at once would carry out the same activity twice.
+  let lastBeat: Promise<void> = Promise.resolve();
+  let waiting = 0;
+  const beat = (): Promise<void> => {
+    waiting += 1;
+    lastBeat = lastBeat
+      .then(advance)
+      .catch((error: unknown) => console.error(error))
+      .finally(() => {
+        waiting -= 1;
+      });
+    return lastBeat;
+  };
+  const timer = setInterval(() => {
+    if (waiting === 0) void beat();
+  }, BEAT_MS);
+
+  const listening = await listen(createAvamarApp(server, beat), options.host ?? '127.0.0.1', options.port ?? 0);
+  return {
+    url: listening.url,
+    async close() {
+      clearInterval(timer);
+      await listening.close();
+      await lastBeat;
+      store.close();
+    },
+  };
+}

@@ -1,0 +1,293 @@
+/**
+ * Operations in one process, with nothing replaced: a real PostgreSQL, a real Temporal server, both simulators over
+ * HTTP, and a worker that a test can stop and start.
+ * @module
+ */
+import { randomUUID } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Client, Connection } from '@temporalio/client';
+import { DefaultLogger, NativeConnection, Runtime, type Worker } from '@temporalio/worker';
+import { pino } from 'pino';
+import { inject } from 'vitest';
+import { backupManagers } from '../../../activities/backup-systems/managers.ts';
+import { backupPlugins } from '../../../activities/backup-systems/plugins.ts';
+import type { Dependencies } from '../../../activities/dependencies.ts';
+import { hypervisorFactory } from '../../../activities/hypervisors/factory.ts';
+import { reconcile } from '../../../activities/reconciler.ts';
+import { createWorkers } from '../../../activities/worker.ts';
+import { createOperationRequests } from '../../../api/operation-requests.ts';
+import type { OperationRow } from '../../../db/operations.ts';
+import { openSealing } from '../../../db/sealing.ts';
+import { stepsOf } from '../../../db/steps.ts';
+import { isTerminal } from '../../../domain/operations.ts';
+import type { Principal } from '../../../domain/privileges.ts';
+import type { PolicyConfiguration } from '../../../domain/schedules.ts';
+import { startAvamarSimulator } from '../../../simulators/avamar/start.ts';
+import { startHypervisorSimulator } from '../../../simulators/hypervisor/start.ts';
+import { testDatabase } from '../database.ts';
+
+const PASSWORD = 'avamar-simulator';
+
+Runtime.install({ logger: new DefaultLogger('ERROR', () => {}), shutdownSignals: [] });
+
+export const DAILY: PolicyConfiguration = {
+  type: 'COMPLETE',
+  subtype: 'DAILY',
+  time: { mode: 'fixed', value: '03:30' },
+  days: { mode: 'dont_apply' },
+  disks: { mode: 'dont_apply' },
+};
+
+/** What a fault switch of a simulator takes. */
+export interface Fault {
+  readonly method?: string;
+  readonly path: string;
+  readonly when: 'before' | 'after';
+  readonly times?: number;
+  readonly action: { readonly status: number; readonly body?: unknown } | { readonly drop: true } | { readonly delayMs: number };
+}
+
+export type World = Awaited<ReturnType<typeof startWorld>>;
+
+/** Starts everything; each world has a database and queues of its own. */
+export async function startWorld(options: { readonly backupSeconds?: number } = {}) {
+  const folder = mkdtempSync(join(tmpdir(), 'holdfast-test-world-'));
+  const database = await testDatabase();
+  const { db } = database;
+  const hypervisor = await startHypervisorSimulator();
+  const avamar = await startAvamarSimulator({
+    vcenterUrl: hypervisor.url,
+    backupSeconds: options.backupSeconds ?? 1,
+    taskSeconds: 0.05,
+    password: PASSWORD,
+  });
+  const address = inject('temporalAddress');
+  const connection = await Connection.connect({ address });
+  const native = await NativeConnection.connect({ address });
+  const client = new Client({ connection });
+  const taskQueue = `test-${randomUUID()}`;
+  const periodicTaskQueue = `${taskQueue}-periodic`;
+  const sealing = openSealing({ masterKeyFile: undefined, dataDir: folder });
+  const limits = { stepRetryMs: 3_000, undoRetryMs: 6_000, startMs: 900_000 };
+  const intervals = { reconcileMs: 500, watchMs: 250, resultsSyncMs: 1_000, expiryCheckMs: 3_600_000 };
+  const logger = pino({ level: 'silent' });
+  const clock = () => new Date();
+  const deps: Dependencies = {
+    db,
+    client,
+    hypervisors: hypervisorFactory,
+    managers: backupManagers(db, sealing, backupPlugins({ avamarConfigPath: undefined }, clock)),
+    logger,
+    clock,
+    limits,
+  };
+  const requests = createOperationRequests({ db, temporal: client, logger, limits, periodicTaskQueue });
+
+  let running: { workers: Worker[]; done: Promise<unknown> } | undefined;
+  const startWorker = async () => {
+    const workers = await createWorkers(deps, {
+      connection: native,
+      namespace: 'default',
+      taskQueue,
+      periodicTaskQueue,
+      workflowBundle: { codePath: inject('workflowBundle') },
+    });
+    running = { workers, done: Promise.all(workers.map((worker) => worker.run())) };
+  };
+  const stopWorker = async () => {
+    for (const worker of running?.workers ?? []) worker.shutdown();
+    await running?.done;
+    running = undefined;
+  };
+  await startWorker();
+
+  const enterprise = await db
+    .insertInto('enterprise')
+    .values({ name: 'acme' })
+    .returning('id')
+    .executeTakeFirstOrThrow();
+  const datacenter = await db
+    .insertInto('datacenter')
+    .values({
+      name: 'dc-madrid',
+      time_zone: 'Europe/Madrid',
+      hypervisor_type: 'simulated',
+      hypervisor_endpoint: hypervisor.url,
+      task_queue: taskQueue,
+    })
+    .returning('id')
+    .executeTakeFirstOrThrow();
+  const { id: managerId } = await db
+    .insertInto('backup_manager')
+    .values({ datacenter_id: datacenter.id, type: 'avamar', name: 'avamar-1', endpoint: `${avamar.url}/api/v1` })
+    .returning('id')
+    .executeTakeFirstOrThrow();
+  const credentials = JSON.stringify({ user: 'MCUser', password: PASSWORD });
+  await db
+    .updateTable('backup_manager')
+    .set({ credentials_sealed: sealing.seal(credentials, `backup_manager/${managerId}`) })
+    .where('id', '=', managerId)
+    .execute();
+  const token = await db
+    .insertInto('token')
+    .values({ role: 'PLATFORM', name: 'platform', hash: Buffer.from(randomUUID()) })
+    .returning('id')
+    .executeTakeFirstOrThrow();
+  const principal: Principal = { tokenId: token.id, name: 'platform', role: 'PLATFORM', enterpriseId: null };
+
+  const newPolicy = async (code: string, configurations: readonly PolicyConfiguration[] = [DAILY]) => {
+    const policy = await db
+      .insertInto('backup_policy')
+      .values({
+        datacenter_id: datacenter.id,
+        manager_id: managerId,
+        code,
+        name: code,
+        time_zone: 'Europe/Madrid',
+        retention_days: 7,
+        configurations: JSON.stringify(configurations),
+      })
+      .returning('id')
+      .executeTakeFirstOrThrow();
+    await db.insertInto('allowance').values({ enterprise_id: enterprise.id, policy_id: policy.id }).execute();
+    return policy.id;
+  };
+
+  const newVm = async (name: string, policyIds: readonly string[]) => {
+    const vm = await db
+      .insertInto('virtual_machine')
+      .values({
+        enterprise_id: enterprise.id,
+        datacenter_id: datacenter.id,
+        name,
+        cpu: 2,
+        memory_mib: 2048,
+        disks: JSON.stringify([
+          { label: 'system', sizeGiB: 20 },
+          { label: 'data', sizeGiB: 50 },
+        ]),
+        backup_policies: JSON.stringify(policyIds.map((policyId) => ({ policyId, configurations: [] }))),
+      })
+      .returning('id')
+      .executeTakeFirstOrThrow();
+    return vm.id;
+  };
+
+  const get = async (url: string) => (await (await fetch(url)).json()) as Record<string, never>;
+  const post = async (url: string, body: unknown) => {
+    const response = await fetch(url, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    });
+    if (!response.ok) throw new Error(`${url}: ${response.status} ${await response.text()}`);
+  };
+
+  const operation = (id: string): Promise<OperationRow> =>
+    db.selectFrom('operation').selectAll().where('id', '=', id).executeTakeFirstOrThrow();
+
+  return {
+    db,
+    deps,
+    client,
+    requests,
+    principal,
+    enterpriseId: enterprise.id,
+    datacenterId: datacenter.id,
+    managerId,
+    intervals,
+    avamarUrl: avamar.url,
+    hypervisorUrl: hypervisor.url,
+    newPolicy,
+    newVm,
+    startWorker,
+    stopWorker,
+    operation,
+    /** One pass of the reconciler. */
+    reconcile: (everything = false) => reconcile(deps, { intervals, limits, periodicTaskQueue }, everything),
+    /** The VM's stored row with its lock. */
+    vm: (id: string) =>
+      db
+        .selectFrom('virtual_machine as vm')
+        .leftJoin('vm_lock as l', 'l.vm_id', 'vm.id')
+        .selectAll('vm')
+        .select(['l.operation_id', 'l.fence', 'l.reason'])
+        .where('vm.id', '=', id)
+        .executeTakeFirstOrThrow(),
+    /** The operation once it has ended. */
+    ended: (id: string) => until(`operation ${id} ends`, () => operation(id), (row) => isTerminal(row.state)),
+    /** `NAME STATE/COMPENSATION` for each step. */
+    story: async (id: string) =>
+      (await stepsOf(db, id)).map((step) =>
+        step.compensation === null ? `${step.name} ${step.state}` : `${step.name} ${step.state}/${step.compensation}`,
+      ),
+    hypervisorVms: async (): Promise<{ id: string; power: string; moref: string }[]> =>
+      (await get(`${hypervisor.url}/vms`))['vms'] ?? [],
+    hypervisorEffects: async (): Promise<{ kind: string; id: string }[]> =>
+      (await get(`${hypervisor.url}/_simulator/effects`))['effects'] ?? [],
+    breakHypervisor: (fault: Fault) => post(`${hypervisor.url}/_simulator/faults`, fault),
+    breakAvamar: (fault: Fault) => post(`${avamar.url}/_simulator/faults`, fault),
+    mendAvamar: async () => {
+      await fetch(`${avamar.url}/_simulator/faults`, { method: 'DELETE' });
+    },
+    avamarOutcome: (outcome: unknown) => post(`${avamar.url}/_simulator/outcomes`, outcome),
+    /** Calls the simulated Avamar as its administrator would. */
+    avamar: await avamarConsole(avamar.url),
+    stop: async () => {
+      await stopWorker();
+      await native.close();
+      await connection.close();
+      await avamar.close();
+      await hypervisor.close();
+      await database.drop();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Asks until the answer is as wanted; after 20 s it fails and shows the last answer. */
+export async function until<T>(what: string, ask: () => Promise<T>, wanted: (answer: T) => boolean): Promise<T> {
+  const deadline = Date.now() + 20_000;
+  for (;;) {
+    const answer = await ask();
+    if (wanted(answer)) return answer;
+    if (Date.now() > deadline) throw new Error(`not in time: ${what}; last: ${JSON.stringify(answer)}`);
+    await new Promise((resolve) => setTimeout(resolve, 30));
+  }
+}
+
+async function avamarConsole(url: string) {
+  const basic = (user: string, password: string) => `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`;
+  await fetch(`${url}/api/v1/oauth2/clients`, {
+    method: 'POST',
+    headers: { authorization: basic('MCUser', PASSWORD), 'content-type': 'application/json' },
+    body: JSON.stringify({
+      clientId: 'console',
+      clientSecret: 'console',
+      clientName: 'Console',
+      authorizedGrantTypes: ['password'],
+      scopes: ['read', 'write'],
+      autoApproveScopes: ['all'],
+      redirectUris: ['https://localhost/'],
+      accessTokenValiditySeconds: 86_400,
+    }),
+  });
+  const answer = await fetch(`${url}/api/oauth/token`, {
+    method: 'POST',
+    headers: { authorization: basic('console', 'console'), 'content-type': 'application/x-www-form-urlencoded' },
+    body: `grant_type=password&username=MCUser&password=${PASSWORD}&scope=write`,
+  });
+  const { access_token: token } = (await answer.json()) as { access_token: string };
+  return async (method: string, path: string, body?: unknown) => {
+    const response = await fetch(`${url}/api/v1${path}`, {
+      method,
+      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+    const text = await response.text();
+    if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`);
+    return text === '' ? undefined : JSON.parse(text);
+  };
+}

@@ -1,0 +1,52 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import { loadAvamarConfig } from '../../../activities/backup-systems/avamar/config.ts';
+import { backupPlugins } from '../../../activities/backup-systems/plugins.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'avamar-config-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+function file(content: string): string {
+  const path = join(folder, 'avamar.yaml');
+  writeFileSync(path, content);
+  return path;
+}
+
+describe('the configuration of the Avamar plugin', () => {
+  test('needs no file', () => {
+    expect(loadAvamarConfig(undefined)).toMatchObject({ marker: 'holdfast', policyDomain: '/', windowHours: 8 });
+  });
+
+  test('takes YAML or JSON and fills in what is left out', () => {
+    expect(loadAvamarConfig(file('marker: acme\nunlessChosen:\n  time: "01:30"\n'))).toMatchObject({
+      marker: 'acme',
+      unlessChosen: { time: '01:30', everyHours: 6, day: 'SUNDAY' },
+    });
+    expect(loadAvamarConfig(file('{"windowHours": 4}'))).toMatchObject({ windowHours: 4 });
+    expect(loadAvamarConfig(file(''))).toMatchObject({ marker: 'holdfast' });
+  });
+
+  test('names the file and the key that is wrong', () => {
+    const path = file('unlessChosen:\n  time: "25:00"\nwindowHours: many\n');
+    expect(() => loadAvamarConfig(path)).toThrow(/avamar\.yaml.*windowHours: .*unlessChosen\.time: write HH:mm/);
+    expect(() => loadAvamarConfig(file('markr: acme'))).toThrow(/markr/);
+    expect(() => loadAvamarConfig(file('[1'))).toThrow(/avamar\.yaml cannot be read/);
+    expect(() => loadAvamarConfig(join(folder, 'missing.yaml'))).toThrow(/missing\.yaml cannot be read/);
+  });
+});
+
+describe('the loaded plugins', () => {
+  const clock = () => new Date();
+
+  test('offer Avamar', () => {
+    expect(backupPlugins({ avamarConfigPath: undefined }, clock).get('avamar')).toMatchObject({ type: 'avamar' });
+  });
+
+  test('say why one is not loaded, and do not fail for it', () => {
+    const plugins = backupPlugins({ avamarConfigPath: file('marker: "No!"') }, clock);
+    expect(plugins.get('avamar')).toEqual({ notLoaded: expect.stringMatching(/marker/) });
+    expect(plugins.get('tape')).toEqual({ notLoaded: expect.stringContaining('tape') });
+  });
+});

@@ -1,0 +1,39 @@
+import { defineConfig } from 'vitest/config';
+
+/** Where CI wants the counts. */
+const report = process.env['HOLDFAST_TEST_REPORT'];
+
+/**
+ * The tiers: `unit` needs nothing, `replay` a workflow bundle, `integration` a PostgreSQL cluster of its own, and
+ * `acceptance` the whole system as `npm start` runs it. Whatever a tier needs, it brings.
+ */
+export default defineConfig({
+  test: {
+    reporters: report === undefined ? ['default'] : ['default', ['json', { outputFile: report }]],
+    pool: 'forks',
+    testTimeout: 30_000,
+    hookTimeout: 60_000,
+    projects: [
+      { extends: true, test: { name: 'unit', include: ['test/unit/**/*.test.ts'] } },
+      { extends: true, test: { name: 'replay', include: ['test/replay/**/*.test.ts'] } },
+      {
+        extends: true,
+        test: {
+          name: 'integration',
+          include: ['test/integration/**/*.test.ts'],
+          globalSetup: ['test/integration/cluster.ts'],
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'acceptance',
+          include: ['test/acceptance/**/*.test.ts'],
+          globalSetup: ['test/acceptance/system.ts'],
+          fileParallelism: false,
+          testTimeout: 180_000,
+        },
+      },
+    ],
+  },
+});

@@ -1,0 +1,155 @@
+/**
+ * What the workflows and the activities say to each other: types only, since workflow code may import nothing else.
+ * Everything here is stored in Temporal's history: small, and free of secrets and personal data.
+ * @module
+ */
+import type { OperationError, OperationKind, StepName, TerminalState } from '../domain/operations.ts';
+import type { SessionState } from '../domain/results.ts';
+
+/** How long things are retried. A workflow's input, so that tests use milliseconds where operators use hours. */
+export interface Limits {
+  /** Transient errors of a step, before the operation rolls back. */
+  readonly stepRetryMs: number;
+  /** Errors of an undo, before what it could not undo is named as residue. */
+  readonly undoRetryMs: number;
+}
+
+/** The input of every workflow that runs an operation. */
+export interface OperationInput {
+  readonly operationId: string;
+  readonly limits: Limits;
+}
+
+/** A step of the plan, as the workflow follows it. */
+export interface BriefedStep {
+  readonly name: StepName;
+  readonly managerId: string | null;
+  /** For people: the name of the backup manager that the step concerns. */
+  readonly managerName: string | null;
+  /** Why the step is left out; `null` when it is to be done. */
+  readonly skip: string | null;
+}
+
+/** What a run is told when it begins. */
+export interface Briefing {
+  readonly kind: OperationKind;
+  readonly vmName: string;
+  readonly datacenterName: string;
+  readonly enterpriseName: string;
+  readonly requestedBy: string;
+  readonly steps: readonly BriefedStep[];
+}
+
+/** The input of an activity that makes an attempt of a step. */
+export interface StepInput {
+  readonly operationId: string;
+  readonly managerId: string | null;
+  /** How long transient errors are retried; `null`: until it is done (past the point of no return). */
+  readonly retryMs: number | null;
+}
+
+/** The input of the activity that undoes a step. */
+export interface UndoInput extends StepInput {
+  readonly name: StepName;
+}
+
+/** How an operation ends. */
+export interface OperationEnd {
+  readonly operationId: string;
+  readonly outcome: TerminalState;
+  readonly error: OperationError | null;
+}
+
+/** What a look at an operation's session shows. */
+export interface SessionView {
+  readonly state: SessionState;
+  readonly ended: boolean;
+  readonly succeeded: boolean;
+  /** The backup system's own words. */
+  readonly message: string | null;
+}
+
+/** Activities that change only the database. */
+export interface ControlActivities {
+  /** Binds the run to its operation. Fails with `FENCED` when the operation is another run's, or has ended. */
+  beginOperation(operationId: string): Promise<Briefing>;
+  /** Decides on a cancellation; true: the operation rolls back. */
+  decideCancel(operationId: string): Promise<boolean>;
+  /** Crosses the point of no return; false: a cancel came first. */
+  crossPointOfNoReturn(operationId: string): Promise<boolean>;
+  /** Outcome, VM, lock and events, in one transaction. */
+  finishOperation(end: OperationEnd): Promise<TerminalState>;
+  /** The newest known state of the operation's session. */
+  lookAtSession(operationId: string): Promise<SessionView>;
+}
+
+/** Activities that touch a hypervisor or a backup system. Each records its own step. */
+export interface StepActivities {
+  allocate(step: StepInput): Promise<void>;
+  configure(step: StepInput): Promise<void>;
+  powerOn(step: StepInput): Promise<void>;
+  powerOff(step: StepInput): Promise<void>;
+  reconfigureHardware(step: StepInput): Promise<void>;
+  commitDisks(step: StepInput): Promise<void>;
+  deconfigure(step: StepInput): Promise<void>;
+  deallocate(step: StepInput): Promise<void>;
+  /** Makes the schedule in one backup system be the desired one. */
+  configureSchedule(step: StepInput): Promise<void>;
+  removeSchedule(step: StepInput): Promise<void>;
+  requestBackup(step: StepInput): Promise<void>;
+  requestRestore(step: StepInput): Promise<void>;
+  observeSession(step: StepInput): Promise<void>;
+  /** Takes over what a restore made of the VM. */
+  refreshVm(step: StepInput): Promise<void>;
+  recordResult(step: StepInput): Promise<void>;
+  /** Fails with `VM_BEING_BACKED_UP` when a backup system is working on the VM. */
+  ensureNoSession(step: StepInput): Promise<void>;
+  /** Asks the backup system to stop the operation's session; false when it cannot. */
+  cancelSession(step: StepInput): Promise<boolean>;
+  undoStep(undo: UndoInput): Promise<void>;
+}
+
+/** The input of the workflow that watches a backup manager. */
+export interface WatchInput {
+  readonly managerId: string;
+  readonly managerName: string;
+  /** Between two looks while sessions are in flight, and while none is. Milliseconds. */
+  readonly busyMs: number;
+  readonly idleMs: number;
+  /** Between two syncs of results. Milliseconds. */
+  readonly resultsSyncMs: number;
+}
+
+/** What one look at a backup system found: counts, never lists. */
+export interface TickSummary {
+  readonly inFlight: number;
+  readonly adopted: number;
+  readonly ended: number;
+  /** Whether there is anything left to watch for. */
+  readonly needed: boolean;
+  /** The code of the error that kept this look from succeeding. */
+  readonly error: string | null;
+}
+
+/** What one pass of the expiry check found. */
+export interface ExpirySummary {
+  readonly checked: number;
+  readonly expired: number;
+  readonly missing: number;
+  readonly overdue: number;
+  /** Whether more copies wait to be checked. */
+  readonly more: boolean;
+}
+
+/** Activities that run periodically, on a queue of their own. */
+export interface PeriodicActivities {
+  tickManager(input: WatchInput): Promise<TickSummary>;
+  checkExpired(managerId: string): Promise<ExpirySummary>;
+  checkManager(managerId: string): Promise<void>;
+}
+
+/** Sent to a VM's workflow when its session has ended; carries nothing, the truth is in the database. */
+export const SESSION_CHANGED = 'sessionChanged';
+
+/** The type of the failure that ends a run which has been overtaken. */
+export const FENCED = 'FENCED';

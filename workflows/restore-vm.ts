@@ -1,0 +1,18 @@
+import type { OperationInput } from './contract.ts';
+import { requireSuccess, runOperation, steps } from './operation-run.ts';
+
+/**
+ * Restores a backup into the VM as it is now. Started at most once: a second restore over the first is the one mistake
+ * that cannot be mended. A schedule that cannot be put back afterwards is residue, not a failed restore.
+ */
+export async function restoreVm(input: OperationInput): Promise<void> {
+  await runOperation(input, 'FAIL', async (operation) => {
+    await operation.ensureNoSession();
+    await operation.step('REQUEST_RESTORE', steps.requestRestore);
+    const session = await operation.watch({ cancellable: false });
+    await operation.closingStep('REFRESH', steps.refreshVm);
+    await operation.residueStep('BACKUP_SCHEDULE', steps.configureSchedule);
+    await operation.closingStep('RECORD', steps.recordResult);
+    requireSuccess(session, 'restore');
+  });
+}
