@@ -106,7 +106,14 @@ export function createWorkers(
   },
 ): Promise<Worker[]> {
   const { connection, namespace, workflowBundle, taskQueue, periodicTaskQueue } = options;
-  const shared = { connection, namespace, workflowBundle, shutdownGraceTime: GRACE } as const;
+  const shared = {
+    connection,
+    namespace,
+    workflowBundle,
+    shutdownGraceTime: GRACE,
+    // What a worker that is gone had begun waits this long for it before another worker gets it.
+    stickyQueueScheduleToStartTimeout: '5s',
+  } as const;
   return Promise.all([
     Worker.create({
       ...shared,

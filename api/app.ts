@@ -6,17 +6,25 @@ import { bodyLimit } from 'hono/body-limit';
 import { methodNotAllowed } from 'hono/method-not-allowed';
 import { requestId } from 'hono/request-id';
 import { secureHeaders } from 'hono/secure-headers';
-import { HoldfastError } from '../domain/errors.ts';
+import { errorDefinition, HoldfastError } from '../domain/errors.ts';
 import { accessLog } from './access-log.ts';
 import { authenticate } from './auth/authenticate.ts';
 import { type ApiDependencies, newRoutes } from './context.ts';
 import { describeApi } from './openapi.ts';
 import { problemResponse, toHoldfastError } from './problems.ts';
+import { allowanceRoutes } from './routes/allowances.ts';
+import { backupManagerRoutes } from './routes/backup-managers.ts';
+import { backupPolicyRoutes } from './routes/backup-policies.ts';
+import { backupResultRoutes } from './routes/backup-results.ts';
 import { datacenterRoutes } from './routes/datacenters.ts';
 import { enterpriseRoutes } from './routes/enterprises.ts';
+import { eventRoutes } from './routes/events.ts';
 import { openRoutes } from './routes/open.ts';
+import { operationRoutes } from './routes/operations.ts';
 import { pluginTypeRoutes } from './routes/plugin-types.ts';
 import { tokenRoutes } from './routes/tokens.ts';
+import { virtualMachineRoutes } from './routes/virtual-machines.ts';
+import { vmOperationRoutes } from './routes/vm-operations.ts';
 
 const MAX_BODY_BYTES = 1024 * 1024;
 
@@ -59,7 +67,7 @@ export function createApp(dependencies: ApiDependencies) {
 
   app.onError((error, c) => {
     const told = toHoldfastError(error);
-    if (told.code === 'INTERNAL' || told.code === 'DATABASE_UNAVAILABLE') {
+    if (errorDefinition(told.code).status >= 500) {
       logger.error({ err: error, requestId: c.get('requestId') }, 'a request failed');
     }
     return problemResponse(c, told);
@@ -71,6 +79,14 @@ export function createApp(dependencies: ApiDependencies) {
   app.route('/', enterpriseRoutes(dependencies));
   app.route('/', tokenRoutes(dependencies));
   app.route('/', datacenterRoutes(dependencies));
+  app.route('/', backupManagerRoutes(dependencies));
+  app.route('/', backupPolicyRoutes(dependencies));
+  app.route('/', allowanceRoutes(dependencies));
+  app.route('/', virtualMachineRoutes(dependencies));
+  app.route('/', vmOperationRoutes(dependencies));
+  app.route('/', operationRoutes(dependencies));
+  app.route('/', backupResultRoutes(dependencies));
+  app.route('/', eventRoutes(dependencies));
   describeApi(app);
   return app;
 }

@@ -174,12 +174,17 @@ async function deployDemand(trx: Queryable, vm: LockedVm): Promise<Demand> {
   };
 }
 
-/** An undeploy of a VM whose state nobody knows looks for schedules in every manager that knows the VM. */
+/**
+ * An undeploy of a VM whose state nobody knows looks for schedules wherever there may be one: in every manager that
+ * knows the VM, and in those of its policies.
+ */
 async function undeployDemand(trx: Queryable, vm: LockedVm): Promise<Demand> {
   const current = (await existingSchedules(trx, vm.id)).map((known) => known.schedule);
   if (vm.state !== 'UNKNOWN') return { currentSchedules: current };
-  const known = await managersKnowing(trx, vm.id);
-  const others = known.filter((managerId) => !current.some((schedule) => schedule.managerId === managerId));
+  const policies = await allowedPolicies(trx, vm.enterpriseId, vm.datacenterId);
+  const chosen = vm.backupPolicies.flatMap(({ policyId }) => policies.get(policyId)?.managerId ?? []);
+  const managers = new Set([...(await managersKnowing(trx, vm.id)), ...chosen]);
+  const others = [...managers].filter((managerId) => !current.some((schedule) => schedule.managerId === managerId));
   return { currentSchedules: [...current, ...others.map((managerId) => ({ managerId, policies: [] }))] };
 }
 

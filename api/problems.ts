@@ -2,19 +2,20 @@
  * Errors as answers: RFC 9457 problem documents with a code of the catalogue and a page for each code.
  * @module
  */
+import { isGrpcServiceError } from '@temporalio/client';
 import type { Context } from 'hono';
 import { HTTPException } from 'hono/http-exception';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import { z } from 'zod';
-import { ERRORS, type ErrorCode, errorDefinition, HoldfastError } from '../domain/errors.ts';
+import { ERRORS, type ErrorCode, errorDefinition, HoldfastError, isErrorCode } from '../domain/errors.ts';
 import type { ApiEnv } from './context.ts';
 import { fromDatabase } from './database-errors.ts';
 
 export const PROBLEM_TYPE = 'application/problem+json';
 
-/** The page of a code, relative to the API. */
+/** The page of a code, relative to the API; the list of pages for what is not a code. */
 export function errorPage(code: string): string {
-  return `/errors/${code}`;
+  return isErrorCode(code) ? `/errors/${code}` : '/errors';
 }
 
 const Problem = z
@@ -101,12 +102,17 @@ export function problems<const C extends ErrorCode>(...codes: readonly C[]): Pro
   const all: readonly ErrorCode[] = [...new Set<ErrorCode>([...codes, 'UNAUTHENTICATED', 'FORBIDDEN', ...ALWAYS])];
   for (const status of new Set(all.map((code) => errorDefinition(code).status))) {
     const named = all.filter((code) => errorDefinition(code).status === status);
-    responses[status] = {
-      description: named.map((code) => `${code}: ${errorDefinition(code).title}`).join('. '),
-      content: { [PROBLEM_TYPE]: { schema: Problem } },
-    };
+    responses[status] = problemAnswer(...named);
   }
   return responses as ProblemResponses<C>;
+}
+
+/** Declares one response, for codes of the same status. */
+export function problemAnswer(...codes: readonly ErrorCode[]): ProblemResponse {
+  return {
+    description: codes.map((code) => `${code}: ${errorDefinition(code).title}`).join('. '),
+    content: { [PROBLEM_TYPE]: { schema: Problem } },
+  };
 }
 
 const BY_STATUS: Readonly<Record<number, readonly [ErrorCode, string]>> = {
@@ -115,12 +121,20 @@ const BY_STATUS: Readonly<Record<number, readonly [ErrorCode, string]>> = {
   415: ['UNSUPPORTED_MEDIA_TYPE', 'Send the body with the content type application/json.'],
 };
 
+/** gRPC: DEADLINE_EXCEEDED and UNAVAILABLE. */
+const UNREACHABLE: ReadonlySet<number> = new Set([4, 14]);
+
 /** What a client is told about an error; an unknown one becomes INTERNAL and says nothing of what is inside. */
 export function toHoldfastError(error: unknown): HoldfastError {
   if (error instanceof HoldfastError) return error;
   if (error instanceof HTTPException) {
     const known = BY_STATUS[error.status];
     if (known !== undefined) return new HoldfastError(...known);
+  }
+  // The client wraps the errors of some of its calls.
+  const call = error instanceof Error && isGrpcServiceError(error.cause) ? error.cause : error;
+  if (isGrpcServiceError(call) && UNREACHABLE.has(call.code)) {
+    return new HoldfastError('TEMPORAL_UNAVAILABLE', 'Temporal cannot be reached. Try again in a few seconds.');
   }
   return (
     fromDatabase(error) ??

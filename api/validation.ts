@@ -22,13 +22,12 @@ const PLACES: Readonly<Record<string, string>> = { query: 'in the query: ', head
  */
 // biome-ignore lint/suspicious/noExplicitAny: the hook is the same for every schema.
 export const refuseInvalid: Hook<any, ApiEnv, any, any> = (result) => {
-  if (result.success) {
-    refuseUnstorable(result.data);
-    return;
-  }
+  const problems = result.success
+    ? unstorable(result.data)
+    : (result.error.issues as readonly Issue[]).flatMap((issue) => fieldProblems(issue, PLACES[result.target] ?? ''));
+  if (problems.length === 0) return;
   if (result.target === 'param') throw new HoldfastError('NOT_FOUND', 'There is nothing at this path.');
-  const issues = result.error.issues as readonly Issue[];
-  throw invalidRequest(issues.flatMap((issue) => fieldProblems(issue, PLACES[result.target] ?? '')));
+  throw invalidRequest(problems);
 };
 
 /**
@@ -84,7 +83,7 @@ function escaped(key: string): string {
 }
 
 /** PostgreSQL stores neither NUL bytes nor halves of a surrogate pair. */
-function refuseUnstorable(data: unknown): void {
+function unstorable(data: unknown): FieldProblem[] {
   const problems: FieldProblem[] = [];
   const visit = (value: unknown, path: readonly PropertyKey[]): void => {
     if (typeof value === 'string') {
@@ -96,5 +95,5 @@ function refuseUnstorable(data: unknown): void {
     }
   };
   visit(data, []);
-  if (problems.length > 0) throw invalidRequest(problems);
+  return problems;
 }

@@ -197,14 +197,15 @@ async function recordChoices(
   after: readonly ChosenPolicy[],
   policies: ReadonlyMap<string, BackupPolicy>,
 ): Promise<void> {
-  const ids = (choices: readonly ChosenPolicy[]) => new Set(choices.map((choice) => choice.policyId));
-  for (const id of ids(after).difference(ids(before))) {
-    const policy = policies.get(id);
-    const message = `Backup policy ${policy?.name ?? id} was added to ${vm.name} by ${principal.name}.`;
+  const missingIn = (choices: readonly ChosenPolicy[]) => (choice: ChosenPolicy) =>
+    !choices.some((other) => other.policyId === choice.policyId);
+  for (const { policyId } of after.filter(missingIn(before))) {
+    const name = policies.get(policyId)?.name ?? policyId;
+    const message = `Backup policy ${name} was added to ${vm.name} by ${principal.name}.`;
     await record(trx, vm, principal, 'ADD_BACKUP_POLICY', message);
   }
-  for (const id of ids(before).difference(ids(after))) {
-    const message = `Backup policy ${id} was removed from ${vm.name} by ${principal.name}.`;
+  for (const { policyId } of before.filter(missingIn(after))) {
+    const message = `Backup policy ${policyId} was removed from ${vm.name} by ${principal.name}.`;
     await record(trx, vm, principal, 'REMOVE_BACKUP_POLICY', message);
   }
 }

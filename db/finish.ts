@@ -105,7 +105,10 @@ async function close(trx: Queryable, operation: OperationRow, ending: Ending, ab
     .set({ state, updated_at: sql<Date>`now()`, version: sql<number>`version + 1` })
     .where('id', '=', vm.id)
     .execute();
-  if (ending.outcome === 'SUCCEEDED') await applyDesired(trx, operation, steps);
+  if (ending.outcome === 'SUCCEEDED') {
+    await applyDesired(trx, operation, steps);
+    if (operation.kind === 'UNDEPLOY') await clearResidue(trx, operation, steps);
+  }
   await trx
     .updateTable('vm_lock')
     .set({ operation_id: null, kind: null, reason: null, since: null })
@@ -199,6 +202,19 @@ export async function settleSchedule(
     .onConflict((conflict) =>
       conflict.columns(['vm_id', 'manager_id']).doUpdateSet({ ...values, applied_at: sql<Date>`now()` }),
     )
+    .execute();
+}
+
+/** An undeploy that has ended well has removed what earlier operations had to leave of the VM. */
+async function clearResidue(trx: Queryable, operation: OperationRow, steps: readonly StepRow[]): Promise<void> {
+  const managerIds = steps.filter((step) => step.name === 'BACKUP_SCHEDULE').map((step) => step.manager_id);
+  const managers = trx.selectFrom('backup_manager').select('name').where('id', 'in', managerIds);
+  await trx
+    .updateTable('residue')
+    .set({ cleared_at: sql<Date>`now()`, cleared_by: `operation ${operation.id}` })
+    .where('vm_id', '=', operation.vm_id)
+    .where('cleared_at', 'is', null)
+    .where((eb) => eb.or([eb('system', '=', 'HYPERVISOR'), eb('system_name', 'in', managers)]))
     .execute();
 }
 

@@ -26,6 +26,7 @@ export const ERRORS = {
   IDEMPOTENCY_KEY_REUSED: { status: 422, title: 'The Idempotency-Key was used for another request' },
   INTERNAL: { status: 500, title: 'Holdfast failed', legacy: 'GEN-13' },
   DATABASE_UNAVAILABLE: { status: 503, title: 'The database cannot be reached' },
+  TEMPORAL_UNAVAILABLE: { status: 503, title: 'Temporal cannot be reached' },
 
   // Virtual machines
   VM_LOCKED: { status: 409, title: 'The virtual machine is locked by another operation', legacy: 'VM-2' },

@@ -9,7 +9,7 @@ import { z } from 'zod';
 import { ERRORS, errorDefinition, HoldfastError, isErrorCode } from '../../domain/errors.ts';
 import { type ApiDependencies, newRoutes } from '../context.ts';
 import { json } from '../fields.ts';
-import { errorPage } from '../problems.ts';
+import { errorPage, problemAnswer } from '../problems.ts';
 
 const PROBE_LIMIT_MS = 2_000;
 
@@ -70,7 +70,7 @@ const error = createRoute({
   request: { params: z.object({ code: z.string() }) },
   responses: {
     200: { description: 'The page.', content: markdown },
-    404: { description: 'There is no such code.' },
+    404: problemAnswer('NOT_FOUND'),
   },
 });
 

@@ -3,13 +3,15 @@
  * @module
  */
 import { createRoute } from '@hono/zod-openapi';
+import type { Context } from 'hono';
 import { z } from 'zod';
 import type { ErrorCode } from '../../domain/errors.ts';
 import type { Privilege } from '../../domain/privileges.ts';
 import { ACCEPTED, accepted, IDEMPOTENCY_HEADERS, idempotencyOf } from '../accepted.ts';
 import { requires } from '../auth/authenticate.ts';
-import { type ApiDependencies, newRoutes } from '../context.ts';
+import { type ApiDependencies, type ApiEnv, newRoutes } from '../context.ts';
 import { BEARER, ID_PATH, Id, optionalBody } from '../fields.ts';
+import type { VmRequest } from '../operation-requests.types.ts';
 import { OPERATION_PROBLEMS, problems } from '../problems.ts';
 
 const Nothing = z.strictObject({}).meta({ id: 'NoOptions' });
@@ -30,6 +32,8 @@ const BackupOptions = z
   })
   .meta({ id: 'BackupOptions' });
 
+type OperationCode = (typeof OPERATION_PROBLEMS)[number];
+
 function operationRoute<const P extends string, B extends z.ZodType, const C extends ErrorCode>(of: {
   readonly path: P;
   readonly operationId: string;
@@ -49,7 +53,7 @@ function operationRoute<const P extends string, B extends z.ZodType, const C ext
     security: BEARER,
     middleware: requires(of.privilege),
     request: { params: ID_PATH, headers: IDEMPOTENCY_HEADERS, body: optionalBody(of.body) },
-    responses: { 202: ACCEPTED, ...problems(...OPERATION_PROBLEMS, ...of.codes) },
+    responses: { 202: ACCEPTED, ...problems<OperationCode | C>(...OPERATION_PROBLEMS, ...of.codes) },
   });
 }
 
@@ -114,38 +118,36 @@ export function vmOperationRoutes(dependencies: ApiDependencies) {
   const { operations } = dependencies;
   return newRoutes()
     .openapi(deploy, async (c) => {
-      const body = c.req.valid('json');
-      const idempotency = idempotencyOf(c, c.req.valid('header')['idempotency-key'], named(deploy), body);
-      const request = { principal: c.get('principal'), vmId: c.req.valid('param').id, body, idempotency };
+      const request = asked(c, deploy, c.req.valid('param'), c.req.valid('header'), c.req.valid('json'));
       return await accepted(c, dependencies, await operations.deploy(request));
     })
     .openapi(undeploy, async (c) => {
-      const body = c.req.valid('json');
-      const idempotency = idempotencyOf(c, c.req.valid('header')['idempotency-key'], named(undeploy), body);
-      const request = { principal: c.get('principal'), vmId: c.req.valid('param').id, body, idempotency };
+      const request = asked(c, undeploy, c.req.valid('param'), c.req.valid('header'), c.req.valid('json'));
       return await accepted(c, dependencies, await operations.undeploy(request));
     })
     .openapi(powerOn, async (c) => {
-      const body = c.req.valid('json');
-      const idempotency = idempotencyOf(c, c.req.valid('header')['idempotency-key'], named(powerOn), body);
-      const request = { principal: c.get('principal'), vmId: c.req.valid('param').id, body, idempotency };
+      const request = asked(c, powerOn, c.req.valid('param'), c.req.valid('header'), c.req.valid('json'));
       return await accepted(c, dependencies, await operations.powerOn(request));
     })
     .openapi(powerOff, async (c) => {
-      const body = c.req.valid('json');
-      const idempotency = idempotencyOf(c, c.req.valid('header')['idempotency-key'], named(powerOff), body);
-      const request = { principal: c.get('principal'), vmId: c.req.valid('param').id, body, idempotency };
+      const request = asked(c, powerOff, c.req.valid('param'), c.req.valid('header'), c.req.valid('json'));
       return await accepted(c, dependencies, await operations.powerOff(request));
     })
     .openapi(backup, async (c) => {
-      const body = c.req.valid('json');
-      const idempotency = idempotencyOf(c, c.req.valid('header')['idempotency-key'], named(backup), body);
-      const request = { principal: c.get('principal'), vmId: c.req.valid('param').id, body, idempotency };
+      const request = asked(c, backup, c.req.valid('param'), c.req.valid('header'), c.req.valid('json'));
       return await accepted(c, dependencies, await operations.backup(request));
     });
 }
 
-/** Method and path pattern: the scope of an idempotency key. */
-function named(route: { readonly method: string; readonly path: string }): string {
-  return `${route.method.toUpperCase()} ${route.path}`;
+/** What the request asks for; method and path pattern are the scope of its idempotency key. */
+function asked<Body>(
+  c: Context<ApiEnv>,
+  route: { readonly method: string; readonly path: string },
+  { id: vmId }: { readonly id: string },
+  headers: { readonly 'idempotency-key'?: string | undefined },
+  body: Body,
+): VmRequest<Body> {
+  const scope = `${route.method.toUpperCase()} ${route.path}`;
+  const idempotency = idempotencyOf(c, headers['idempotency-key'], scope, body);
+  return { principal: c.get('principal'), vmId, body, idempotency };
 }

@@ -15,7 +15,7 @@ import { backupManagers } from '../../../activities/backup-systems/managers.ts';
 import { backupPlugins } from '../../../activities/backup-systems/plugins.ts';
 import type { Dependencies } from '../../../activities/dependencies.ts';
 import { hypervisorFactory } from '../../../activities/hypervisors/factory.ts';
-import { reconcile } from '../../../activities/reconciler.ts';
+import { reconcile, type Reconciler, startReconciler } from '../../../activities/reconciler.ts';
 import { createWorkers } from '../../../activities/worker.ts';
 import { createOperationRequests } from '../../../api/operation-requests.ts';
 import type { OperationRow } from '../../../db/operations.ts';
@@ -85,7 +85,8 @@ export async function startWorld(options: { readonly backupSeconds?: number } = 
   };
   const requests = createOperationRequests({ db, temporal: client, logger, limits, periodicTaskQueue });
 
-  let running: { workers: Worker[]; done: Promise<unknown> } | undefined;
+  const reconciling = { intervals, limits, periodicTaskQueue };
+  let running: { workers: Worker[]; reconciler: Reconciler; done: Promise<unknown> } | undefined;
   const startWorker = async () => {
     const workers = await createWorkers(deps, {
       connection: native,
@@ -94,10 +95,15 @@ export async function startWorld(options: { readonly backupSeconds?: number } = 
       periodicTaskQueue,
       workflowBundle: { codePath: inject('workflowBundle') },
     });
-    running = { workers, done: Promise.all(workers.map((worker) => worker.run())) };
+    running = {
+      workers,
+      reconciler: startReconciler(deps, reconciling),
+      done: Promise.all(workers.map((worker) => worker.run())),
+    };
   };
   const stopWorker = async () => {
     for (const worker of running?.workers ?? []) worker.shutdown();
+    await running?.reconciler.stop();
     await running?.done;
     running = undefined;
   };
@@ -206,7 +212,7 @@ export async function startWorld(options: { readonly backupSeconds?: number } = 
     stopWorker,
     operation,
     /** One pass of the reconciler. */
-    reconcile: (everything = false) => reconcile(deps, { intervals, limits, periodicTaskQueue }, everything),
+    reconcile: (everything = false) => reconcile(deps, reconciling, everything),
     /** The VM's stored row with its lock. */
     vm: (id: string) =>
       db
@@ -217,7 +223,8 @@ export async function startWorld(options: { readonly backupSeconds?: number } = 
         .where('vm.id', '=', id)
         .executeTakeFirstOrThrow(),
     /** The operation once it has ended. */
-    ended: (id: string) => until(`operation ${id} ends`, () => operation(id), (row) => isTerminal(row.state)),
+    ended: (id: string, limitMs?: number) =>
+      until(`operation ${id} ends`, () => operation(id), (row) => isTerminal(row.state), limitMs),
     /** `NAME STATE/COMPENSATION` for each step. */
     story: async (id: string) =>
       (await stepsOf(db, id)).map((step) =>
@@ -231,6 +238,9 @@ export async function startWorld(options: { readonly backupSeconds?: number } = 
     breakAvamar: (fault: Fault) => post(`${avamar.url}/_simulator/faults`, fault),
     mendAvamar: async () => {
       await fetch(`${avamar.url}/_simulator/faults`, { method: 'DELETE' });
+    },
+    mendHypervisor: async () => {
+      await fetch(`${hypervisor.url}/_simulator/faults`, { method: 'DELETE' });
     },
     avamarOutcome: (outcome: unknown) => post(`${avamar.url}/_simulator/outcomes`, outcome),
     /** Calls the simulated Avamar as its administrator would. */
@@ -247,9 +257,14 @@ export async function startWorld(options: { readonly backupSeconds?: number } = 
   };
 }
 
-/** Asks until the answer is as wanted; after 20 s it fails and shows the last answer. */
-export async function until<T>(what: string, ask: () => Promise<T>, wanted: (answer: T) => boolean): Promise<T> {
-  const deadline = Date.now() + 20_000;
+/** Asks until the answer is as wanted; when it is not in time it fails and shows the last answer. */
+export async function until<T>(
+  what: string,
+  ask: () => Promise<T>,
+  wanted: (answer: T) => boolean,
+  limitMs = 25_000,
+): Promise<T> {
+  const deadline = Date.now() + limitMs;
   for (;;) {
     const answer = await ask();
     if (wanted(answer)) return answer;

@@ -1,0 +1,132 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { startWorld, until, type World } from './world.ts';
+
+let world: World;
+let gold: string;
+beforeAll(async () => {
+  world = await startWorld({ backupSeconds: 2 });
+  gold = await world.newPolicy('GOLD');
+});
+afterAll(() => world.stop());
+
+const request = (vmId: string) => ({ principal: world.principal, vmId, body: {} });
+
+test('what was requested while no worker and no Temporal client was there is started by the reconciler', async () => {
+  const vmId = await world.newVm('late-1', [gold]);
+  const { operationId } = await world.requests.deploy(request(vmId));
+  // As if the start had never reached Temporal: the run is removed before a worker sees it.
+  await world.stopWorker();
+  const other = await world.newVm('late-2', []);
+  const { requests } = world;
+  const second = await requests.deploy(request(other));
+  const { workflow_id: workflowId } = await world.operation(second.operationId);
+  await world.client.workflow.getHandle(workflowId).terminate('as if it had never been started');
+  await world.startWorker();
+  expect((await world.ended(operationId)).state).toBe('SUCCEEDED');
+});
+
+test('an operation that could not be started in time ends FAILED and frees the VM', async () => {
+  await world.stopWorker();
+  const vmId = await world.newVm('late-3', []);
+  const { operationId } = await world.requests.deploy(request(vmId));
+  await world.db
+    .updateTable('operation')
+    .set({ created_at: new Date(Date.now() - 16 * 60_000) })
+    .where('id', '=', operationId)
+    .execute();
+  await world.reconcile();
+  expect(await world.operation(operationId)).toMatchObject({
+    state: 'FAILED',
+    error: { code: 'NOT_STARTED_IN_TIME' },
+    run_id: null,
+  });
+  expect(await world.vm(vmId)).toMatchObject({ state: 'NOT_ALLOCATED', operation_id: null });
+
+  // The run that is still in Temporal finds its operation closed and does nothing.
+  await world.startWorker();
+  const { workflow_id: workflowId } = await world.operation(operationId);
+  await expect(world.client.workflow.getHandle(workflowId).result()).rejects.toThrow();
+  expect((await world.hypervisorEffects()).filter((effect) => effect.id === vmId)).toEqual([]);
+});
+
+test('a run that is terminated ends its operation FAILED, with what it had begun named', async () => {
+  const vmId = await world.newVm('lost-1', [gold]);
+  await world.breakAvamar({ path: '/api/v1/groups', when: 'before', action: { status: 503 } });
+  const { operationId } = await world.requests.deploy(request(vmId));
+  const running = await until(
+    'the deploy reaches its last step',
+    () => world.story(operationId),
+    (story) => story.includes('BACKUP_SCHEDULE RUNNING'),
+  );
+  expect(running).toContain('POWER_ON DONE');
+  const { workflow_id: workflowId, run_id: runId } = await world.operation(operationId);
+  await world.client.workflow.getHandle(workflowId, runId ?? '').terminate('by an operator');
+  await world.reconcile(true);
+  expect(await world.ended(operationId, 60_000)).toMatchObject({ state: 'FAILED', error: { code: 'RUN_LOST' } });
+  const residue = await world.db.selectFrom('residue').selectAll().where('operation_id', '=', operationId).execute();
+  expect(residue).toHaveLength(4);
+  expect(await world.vm(vmId)).toMatchObject({ state: 'UNKNOWN', operation_id: null });
+
+  await world.mendAvamar();
+  const undeploy = await world.requests.undeploy(request(vmId));
+  expect((await world.ended(undeploy.operationId, 60_000)).state).toBe('SUCCEEDED');
+  const left = await world.db.selectFrom('residue').selectAll().where('vm_id', '=', vmId).execute();
+  expect(left.filter((row) => row.cleared_at === null)).toEqual([]);
+}, 120_000);
+
+test('a run that is reset, open or old, changes nothing and ends FENCED', async () => {
+  const vmId = await world.newVm('reset-1', []);
+  const { operationId } = await world.requests.deploy(request(vmId));
+  await world.ended(operationId);
+  const { workflow_id: workflowId, run_id: runId } = await world.operation(operationId);
+  await until(
+    'the run is closed',
+    () => world.client.workflow.getHandle(workflowId).describe(),
+    (run) => run.status.name !== 'RUNNING',
+  );
+  const before = await world.hypervisorEffects();
+  const reset = await world.client.workflowService.resetWorkflowExecution({
+    namespace: 'default',
+    workflowExecution: { workflowId, runId },
+    workflowTaskFinishEventId: 4 as never,
+    requestId: `reset-${operationId}`,
+    reason: 'a test',
+  });
+  const failure = await world.client.workflow
+    .getHandle(workflowId, reset.runId ?? '')
+    .result()
+    .catch((error: { cause: { cause?: { type?: string }; type?: string } }) => error.cause);
+  expect(JSON.stringify(failure)).toContain('FENCED');
+  expect(await world.hypervisorEffects()).toEqual(before);
+  expect(await world.vm(vmId)).toMatchObject({ state: 'ON', operation_id: null });
+});
+
+test('a backup whose run is lost goes on: its session is adopted and its result is kept', async () => {
+  const vmId = await world.newVm('lost-2', [gold]);
+  await world.ended((await world.requests.deploy(request(vmId))).operationId);
+  const { operationId } = await world.requests.backup(request(vmId));
+  await until('the backup runs', () => world.story(operationId), (story) => story.includes('WATCH RUNNING'));
+  const { workflow_id: workflowId, run_id: runId } = await world.operation(operationId);
+  await world.client.workflow.getHandle(workflowId, runId ?? '').terminate('by an operator');
+  await world.reconcile(true);
+  expect(await world.ended(operationId, 60_000)).toMatchObject({ state: 'FAILED', error: { code: 'RUN_LOST' } });
+  const results = await until(
+    'the result is recorded',
+    () => world.db.selectFrom('backup_result').selectAll().where('vm_id', '=', vmId).execute(),
+    ([result]) => result?.status === 'SUCCEEDED' && result.vendor_backup_id !== null,
+  );
+  expect(results).toHaveLength(1);
+  await until('the VM is free', () => world.vm(vmId), (vm) => vm.operation_id === null);
+});
+
+test('a worker that stops in the middle hands its operation to the next one', async () => {
+  const vmId = await world.newVm('handover-1', [gold]);
+  await world.breakAvamar({ method: 'GET', path: '/api/v1/virtualcenters$', when: 'before', times: 3, action: { delayMs: 300 } });
+  const { operationId } = await world.requests.deploy(request(vmId));
+  await until('it runs', () => world.operation(operationId), (row) => row.state === 'RUNNING');
+  await world.stopWorker();
+  await world.startWorker();
+  expect((await world.ended(operationId, 60_000)).state).toBe('SUCCEEDED');
+  const effects = (await world.hypervisorEffects()).filter((effect) => effect.id === vmId).map((effect) => effect.kind);
+  expect(effects).toEqual(['allocate', 'configure', 'power']);
+}, 90_000);
