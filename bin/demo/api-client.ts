@@ -41,7 +41,9 @@ export function apiFor(server: Server, token: string): Api {
     if (answer.status >= 400) throw refusal(call, answer);
     const read = as.safeParse(answer.body);
     if (read.success) return read.data;
-    throw new Error(`${call.method} ${call.path} answered something else than expected: ${z.prettifyError(read.error)}`);
+    throw new Error(
+      `${call.method} ${call.path} answered something else than expected: ${z.prettifyError(read.error)}`,
+    );
   };
   const page = async <T extends z.ZodType>(path: string, item: T) =>
     await ask({ method: 'GET', path }, z.object({ items: z.array(item), nextCursor: z.string().nullable() }));

@@ -44,6 +44,8 @@ export interface ShownSchedule {
 /** What the administrator of the backup system sees and does. */
 export interface AvamarConsole {
   readonly url: string;
+  /** With these Holdfast logs in too. */
+  readonly credentials: { readonly user: string; readonly password: string };
   /** The schedules of a VM. */
   schedulesOf(vmId: string): Promise<ShownSchedule[]>;
   /** Gives a backup of a VM another expiry. @returns whether it was found among the VM's clients. */
@@ -99,6 +101,7 @@ export function avamarConsole(server: Server): AvamarConsole {
 
   return {
     url: server.url,
+    credentials: { user: USER, password: PASSWORD },
     async schedulesOf(vmId) {
       const groups = await listed(`/groups?${named(namesOf(vmId))}`, Group);
       return await Promise.all(
@@ -117,7 +120,8 @@ export function avamarConsole(server: Server): AvamarConsole {
       // A VM that was deployed several times has several clients; the name of a backup is unique among them.
       for (const client of await listed(`/clients?${named(vmName)}`, Client)) {
         const backups = await listed(`/clients/${client.id}/backups?size=1000`, Backup);
-        if (!backups.some(({ name, labelNumber }) => name === backup.name && labelNumber === backup.labelNumber)) continue;
+        if (!backups.some(({ name, labelNumber }) => name === backup.name && labelNumber === backup.labelNumber))
+          continue;
         const path = `/clients/${client.id}/backups/${backup.labelNumber}/update-expiration?expiration=${at.getTime()}`;
         await asAdministrator('PUT', path, z.unknown());
         return true;

@@ -15,9 +15,7 @@ const Clock = z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$/, 'write HH:mm in quot
 
 const Policy = z
   .strictObject({
-    code: z
-      .string()
-      .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/, 'write letters, digits, dots, dashes and underscores'),
+    code: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/, 'write letters, digits, dots, dashes and underscores'),
     name: Name,
     subtype: z.enum(['DAILY', 'WEEKLY_PLANNED'], 'write DAILY or WEEKLY_PLANNED'),
     time: z.union([z.literal('define_in_vm'), Clock], 'write HH:mm in quotes, for example "22:00", or define_in_vm'),
@@ -40,9 +38,7 @@ const Disk = z.strictObject({
 });
 
 const VirtualMachine = z.strictObject({
-  name: z
-    .string()
-    .regex(/^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$/, 'write a-z, 0-9 and dashes, beginning with a letter'),
+  name: z.string().regex(/^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$/, 'write a-z, 0-9 and dashes, beginning with a letter'),
   enterprise: Name,
   policy: Name,
   cpu: z.int('write a whole number').min(1, 'write at least 1'),
@@ -54,9 +50,14 @@ const Inventory = z
   .strictObject({
     datacenter: z.strictObject({
       name: Name,
-      timeZone: z.string().refine((zone) => IANAZone.isValidZone(zone), 'write an IANA zone, for example Europe/Madrid'),
+      timeZone: z
+        .string()
+        .refine((zone) => IANAZone.isValidZone(zone), 'write an IANA zone, for example Europe/Madrid'),
     }),
-    backupManager: z.strictObject({ name: Name, type: z.literal('avamar', 'write avamar: the demo has its simulator') }),
+    backupManager: z.strictObject({
+      name: Name,
+      type: z.literal('avamar', 'write avamar: the demo has its simulator'),
+    }),
     enterprises: z.array(Name).length(2, 'write two enterprises'),
     policies: z.array(Policy).min(1, 'write at least one policy'),
     virtualMachines: z.array(VirtualMachine).length(4, 'write four: each has its part in the story'),
@@ -109,11 +110,15 @@ export function readInventory(path: string): Inventory {
   try {
     content = parse(readFileSync(path, 'utf8'));
   } catch (error) {
-    throw new StartError(`The inventory ${path} cannot be read: ${error instanceof Error ? error.message : String(error)}`);
+    throw new StartError(
+      `The inventory ${path} cannot be read: ${error instanceof Error ? error.message : String(error)}`,
+    );
   }
   const checked = checkInventory(content);
   if ('inventory' in checked) return checked.inventory;
-  throw new StartError(`The inventory ${path} cannot be used:\n${checked.problems.map((line) => `  ${line}`).join('\n')}`);
+  throw new StartError(
+    `The inventory ${path} cannot be used:\n${checked.problems.map((line) => `  ${line}`).join('\n')}`,
+  );
 }
 
 /**

@@ -52,7 +52,9 @@ export function openScreen(output: NodeJS.WriteStream): Screen {
       if (output.isTTY) {
         // A line that wraps could not be erased.
         const room = Math.max(20, output.columns - INDENT.length - 1);
-        output.write(`\r\u001b[2K${INDENT}${paint('yellow', text.length > room ? `${text.slice(0, room - 1)}…` : text)}`);
+        output.write(
+          `\r\u001b[2K${INDENT}${paint('yellow', text.length > room ? `${text.slice(0, room - 1)}…` : text)}`,
+        );
         unfinished = true;
       } else if (Date.now() - toldAt > PLAIN_PROGRESS_MS) {
         output.write(`${INDENT}${text}\n`);

@@ -71,11 +71,29 @@ export class History {
     return this.#failed(this.#askedToStop(activity, args).scheduled, told);
   }
 
-  /** A cancellation comes while the activity runs; it is not asked to stop. */
-  isNotStopped(activity: string, args: readonly unknown[], result?: unknown): this {
+  /** A cancellation comes while the activity runs; it is asked to stop, and the workflow does not wait for it. */
+  isLeft(activity: string, args: readonly unknown[]): this {
+    this.#askedToStop(activity, args);
+    return this;
+  }
+
+  /** Something happens while the activity runs, and the workflow does nothing about it before the activity completes. */
+  meanwhile(happens: (history: this) => void, activity: string, args: readonly unknown[], result?: unknown): this {
     const scheduled = this.#scheduled(activity, args);
-    this.cancelRequested().#nextTask();
-    return this.#completed(scheduled, result);
+    happens(this);
+    return this.doesNothing().#completed(scheduled, result);
+  }
+
+  /** An activity that a cancelled run never schedules. The SDK uses up its number all the same. */
+  neverSchedules(): this {
+    this.#activities += 1;
+    return this;
+  }
+
+  /** The workflow sees what has happened and asks for nothing. */
+  doesNothing(): this {
+    this.#nextTask();
+    return this;
   }
 
   /** Somebody asks for the run to be cancelled. */
@@ -98,6 +116,13 @@ export class History {
       startToFireTimeout: `${milliseconds / 1000}s`,
     });
     this.#timer = { id, startedEvent };
+    return this;
+  }
+
+  /** What the workflow would wait for has happened already: the server never hears of the timer. */
+  needNotWait(milliseconds: number): this {
+    this.#timers += 1;
+    this.commands.push({ timerMs: milliseconds }, { stop: 'timer' });
     return this;
   }
 

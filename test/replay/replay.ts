@@ -3,11 +3,17 @@
  * @module
  */
 import { fileURLToPath } from 'node:url';
-import { bundleWorkflowCode, DefaultLogger, type InjectedSinks, Runtime, Worker } from '@temporalio/worker';
+import {
+  bundleWorkflowCode,
+  DefaultLogger,
+  type InjectedSinks,
+  type ReplayHistoriesIterable,
+  Runtime,
+  Worker,
+} from '@temporalio/worker';
+import { afterAll, beforeAll, expect } from 'vitest';
 import type { History } from './history.ts';
 import type { Command, TranscriptSinks } from './transcript.ts';
-
-const logger = new DefaultLogger('ERROR', () => {});
 
 /** What a replay showed. */
 export interface Replayed {
@@ -17,25 +23,54 @@ export interface Replayed {
   readonly error: Error | undefined;
 }
 
-/** Bundles the workflows, once for all histories of a test file; about a second. */
-export async function openReplay(): Promise<(history: History) => Promise<Replayed>> {
-  Runtime.install({ logger, telemetryOptions: { logging: { forward: {}, filter: 'OFF' } } });
-  const workflowBundle = await bundleWorkflowCode({
-    workflowsPath: path('../../workflows/index.ts'),
-    workflowInterceptorModules: [path('./transcript.ts')],
-    logger,
-  });
-  return async (history) => {
-    const commands: Command[] = [];
+export interface Replay {
+  replay(history: History): Promise<Replayed>;
+  /** Fails unless the workflow does what the history tells, in its order and with its inputs. */
+  follows(history: History): Promise<void>;
+}
+
+type Replayable = ReplayHistoriesIterable extends Iterable<infer T> | AsyncIterable<infer T> ? T : never;
+
+/** A replay worker for all tests of a file: making one takes about a second, a replay a few milliseconds. */
+export function withReplay(): Replay {
+  const histories = new TransformStream<Replayable, Replayable>();
+  const writer = histories.writable.getWriter();
+  let results: ReturnType<typeof Worker.runReplayHistories>;
+  let commands: Command[] = [];
+
+  beforeAll(async () => {
+    const logger = new DefaultLogger('ERROR', () => {});
+    Runtime.install({ logger, telemetryOptions: { logging: { forward: {}, filter: 'OFF' } } });
+    const workflowBundle = await bundleWorkflowCode({
+      workflowsPath: path('../../workflows/index.ts'),
+      workflowInterceptorModules: [path('./transcript.ts')],
+      logger,
+    });
     const sinks: InjectedSinks<TranscriptSinks> = {
       transcript: { gave: { fn: (_info, command) => void commands.push(command), callDuringReplay: true } },
     };
-    try {
-      await Worker.runReplayHistory({ workflowBundle, sinks }, { events: history.events }, 'replayed');
-      return { commands, error: undefined };
-    } catch (error) {
-      return { commands, error: error as Error };
-    }
+    results = Worker.runReplayHistories({ workflowBundle, sinks }, histories.readable);
+  });
+
+  afterAll(async () => {
+    await writer.close();
+    await results.next();
+  });
+
+  async function replay({ events }: History): Promise<Replayed> {
+    commands = [];
+    const [{ value }] = await Promise.all([
+      results.next(),
+      writer.write({ workflowId: 'replayed', history: { events } }),
+    ]);
+    return { commands, error: value.error };
+  }
+
+  return {
+    replay,
+    async follows(history) {
+      expect(await replay(history)).toEqual({ commands: history.commands, error: undefined });
+    },
   };
 }
 

@@ -1,0 +1,114 @@
+/**
+ * Scene 4: backups on demand, and what others see meanwhile.
+ * @module
+ */
+import { type Api, refusalOf } from '../api-client.ts';
+import { BackupResult, type Operation, VirtualMachine } from '../documents.ts';
+import { succeeded } from '../operations.ts';
+import { type Actor, type Cast, expect, type Story, StoryEnds, until } from '../story.ts';
+import { date, duration, size, slug } from '../wording.ts';
+
+/** The disk of the data that are lost and found again: the second, after the system's. */
+const MARKER_DISK = 1;
+
+/** What a backup left. */
+export interface Backups {
+  readonly marker: string;
+  readonly restored: BackupResult;
+  readonly expiring: BackupResult;
+}
+
+/** The label of the disk on which the marker is written. */
+export function markerDisk({ plan, name }: Actor): string {
+  const disk = plan.disks[MARKER_DISK];
+  if (disk === undefined) throw new Error(`${name} has no second disk`);
+  return disk.label;
+}
+
+/** Scene 4. */
+export async function backUp(story: Story, cast: Cast): Promise<Backups> {
+  const { screen, hypervisor, platform } = story;
+  const { restored, expiring } = cast;
+  screen.scene(
+    4,
+    'Back up now',
+    'Users of the enterprises ask for backups; until these end nobody else can touch the machines.',
+  );
+
+  const marker = `orders up to ${new Date().toISOString()}`;
+  await hypervisor.writeDisk(restored.id, markerDisk(restored), marker);
+  screen.line(`${restored.name} writes on its disk "${markerDisk(restored)}": ${marker}`);
+
+  const begun = await Promise.all(
+    [restored, expiring].map(({ tenant, id }) => tenant.user.begin(`/v1/virtual-machines/${id}/backup`)),
+  );
+  const [operation] = begun as [Operation, Operation];
+  const listed = await until(
+    story,
+    { text: `waiting until the backup of ${restored.name} is listed`, seconds: 60, look: operation.links.temporalUi },
+    () => resultOf(restored.tenant.user, restored, operation.id),
+  );
+  expect(
+    story,
+    listed.status === 'IN_PROGRESS',
+    `the backup is listed at once, as ${listed.status}`,
+    operation.links.temporalUi,
+  );
+  await showLock(story, restored, operation);
+
+  const [one, two] = cast.tenants;
+  const stranger = one.id === restored.tenant.id ? two : one;
+  const path = `/v1/virtual-machines/${restored.id}`;
+  const second = await refusalOf(platform.begin(`${path}/power-off`));
+  screen.aside(`The platform wants to power ${restored.name} off: ${second?.problem.detail ?? 'accepted'}`);
+  const named = second?.status === 409 && second.problem.holder?.operationId === operation.id;
+  expect(story, named, 'a second operation is refused with 409, which names the holder', operation.links.temporalUi);
+  const foreign = await refusalOf(stranger.user.get(path, VirtualMachine));
+  expect(story, foreign?.status === 404, `for a user of ${stranger.name} there is no ${restored.name} (404)`, path);
+
+  await succeeded(story, begun);
+  const results = await Promise.all(
+    [restored, expiring].map(async (actor, index) => {
+      const result = await resultOf(actor.tenant.user, actor, begun[index]?.id ?? '');
+      if (result !== undefined) return result;
+      throw new StoryEnds({
+        what: `${actor.name} has no result of its backup`,
+        look: `/v1/virtual-machines/${actor.id}/backup-results`,
+      });
+    }),
+  );
+  screen.line();
+  screen.table(results.map((result, index) => [([restored, expiring][index] as Actor).name, ...resultRow(result)]));
+  const good = results.every(({ status, restorable }) => status === 'SUCCEEDED' && restorable);
+  expect(story, good, 'both backups have succeeded and can be restored', `${path}/backup-results`);
+  return { marker, restored: results[0] as BackupResult, expiring: results[1] as BackupResult };
+}
+
+/** The result that an operation made; `undefined` before it is listed. */
+async function resultOf(api: Api, { id }: Actor, operationId: string): Promise<BackupResult | undefined> {
+  const results = await api.list(`/v1/virtual-machines/${id}/backup-results`, BackupResult);
+  return results.find((result) => result.operationId === operationId);
+}
+
+/** Name, state, duration, size, copies and expiry of a result. */
+export function resultRow(result: BackupResult): string[] {
+  const { name, status, startedAt, endedAt, sizeBytes, copies } = result;
+  return [
+    name,
+    status,
+    endedAt === null ? '' : `took ${duration(Date.parse(endedAt) - Date.parse(startedAt))}`,
+    size(sizeBytes),
+    ...copies.map(({ location, state, expiresAt }) => `copy in ${location}, ${state}, expires ${date(expiresAt)}`),
+  ];
+}
+
+async function showLock(story: Story, { id, name, tenant }: Actor, operation: Operation): Promise<void> {
+  const { state, lock } = await tenant.user.get(`/v1/virtual-machines/${id}`, VirtualMachine);
+  const why = lock === null ? 'by nobody' : `by a ${slug(lock.kind)} for ${lock.ageSeconds} s: ${lock.reason}`;
+  expect(
+    story,
+    state === 'LOCKED' && lock?.operationId === operation.id,
+    `${name} reads ${state}, ${why}`,
+    operation.links.temporalUi,
+  );
+}

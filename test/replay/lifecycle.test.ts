@@ -1,0 +1,266 @@
+/** Deploy, reconfigure, undeploy and power: what is undone, in which order, whatever fails and whenever it is cancelled. */
+import { describe, expect, test } from 'vitest';
+import type { OperationKind } from '../../domain/operations.ts';
+import {
+  CANCELLED,
+  FENCED,
+  hardware,
+  irreversible,
+  OPERATION_ID,
+  OperationHistory,
+  type PlannedOperation,
+  planned,
+  REFUSAL,
+  reversible,
+  schedule,
+  told,
+} from './operation-history.ts';
+import { withReplay } from './replay.ts';
+
+const { follows } = withReplay();
+
+const cancel = (history: OperationHistory) => void history.cancelRequested();
+
+/** Operations that ask the backup systems for running sessions before they touch the VM. */
+const ASK_FIRST: readonly OperationKind[] = ['RECONFIGURE', 'UNDEPLOY'];
+
+const both = [schedule('m1'), schedule('m2')];
+const OPERATIONS: readonly PlannedOperation[] = [
+  planned('DEPLOY', { desiredSchedules: both }),
+  planned('RECONFIGURE', {
+    currentSchedules: both,
+    desiredSchedules: [schedule('m1', 'silver'), schedule('m2', 'silver')],
+    hardware: { current: hardware(1, 10), desired: hardware(2, 20) },
+  }),
+  planned('UNDEPLOY', { currentSchedules: both }),
+  planned('POWER_ON'),
+  planned('POWER_OFF'),
+];
+
+describe.each(OPERATIONS)('$kind', (operation) => {
+  const steps = reversible(operation);
+  const forward = irreversible(operation);
+  const asksFirst = ASK_FIRST.includes(operation.kind);
+  const received = () => new OperationHistory(operation);
+  const begun = () => (asksFirst ? received().begins().asksFirst() : received().begins());
+  const crossed = () => begun().takes(steps).crosses(true);
+  const eachStep = steps.map((step, index) => ({
+    step,
+    name: told(step),
+    before: steps.slice(0, index),
+    upTo: steps.slice(0, index + 1),
+    next: steps[index + 1],
+  }));
+
+  test('takes its steps in order', async () => {
+    await follows((forward.length > 0 ? crossed().takes(forward) : begun().takes(steps)).finishes('SUCCEEDED'));
+  });
+
+  test.each(eachStep)('$name fails: it and all before it are undone, the last one first', ({ step, before, upTo }) =>
+    follows(
+      begun()
+        .takes(before)
+        .fails(...begun().attempt(step), REFUSAL)
+        .undoes(upTo)
+        .finishes('ROLLED_BACK', REFUSAL),
+    ),
+  );
+
+  test.each(eachStep)('$name is cancelled: it is waited for before anything is undone', ({ step, before, upTo }) =>
+    follows(
+      begun()
+        .takes(before)
+        .stops(...begun().attempt(step))
+        .decides(true)
+        .undoes(upTo)
+        .finishesCancelled(),
+    ),
+  );
+
+  test.each(eachStep)('$name fails while it is asked to stop: the failure is what is told', ({ step, before, upTo }) =>
+    follows(
+      begun()
+        .takes(before)
+        .failsFirst(...begun().attempt(step), REFUSAL)
+        .undoes(upTo)
+        .finishes('ROLLED_BACK', REFUSAL),
+    ),
+  );
+
+  test.each(eachStep.filter(({ next }) => next !== undefined))(
+    '$name is done before it hears of the cancellation: the next step is not taken',
+    ({ step, before, upTo, next }) =>
+      follows(
+        begun()
+          .takes(before)
+          .completesFirst(...begun().attempt(step))
+          .neverSchedules()
+          .decides(true)
+          // Registered before it would have begun; its undo finds nothing.
+          .undoes(next === undefined ? upTo : [...upTo, next])
+          .finishesCancelled(),
+      ),
+  );
+
+  test.each(eachStep)('$name belongs to another run: nothing is undone', ({ step, before }) =>
+    follows(
+      begun()
+        .takes(before)
+        .fails(...begun().attempt(step), FENCED)
+        .failed('FENCED'),
+    ),
+  );
+
+  test.each(eachStep)('the undo of $name fails: the others are undone all the same', async ({ step }) => {
+    const history = begun().takes(steps.slice(0, -1));
+    history.fails(...history.attempt(steps.at(-1) ?? step), REFUSAL);
+    for (const undone of steps.toReversed()) {
+      if (undone === step) history.fails(...history.undo(undone), { code: 'HYPERVISOR_UNREACHABLE', message: 'away' });
+      else history.undoes([undone]);
+    }
+    await follows(history.needsAttention(true).finishes('ROLLED_BACK_WITH_RESIDUE', REFUSAL));
+  });
+
+  test.each(eachStep)('the undo of $name belongs to another run: it goes on with it', async ({ step }) => {
+    const last = steps.at(-1) ?? step;
+    const history = begun().takes(steps.slice(0, -1));
+    history.fails(...history.attempt(last), REFUSAL).undoes(steps.slice(steps.indexOf(step) + 1));
+    await follows(history.fails(...history.undo(step), FENCED).failed('FENCED'));
+  });
+
+  test('a cancellation while it undoes changes nothing', async () => {
+    const history = begun().takes(steps.slice(0, -1));
+    history.fails(...history.attempt(steps.at(-1) as (typeof steps)[number]), REFUSAL);
+    for (const step of steps.toReversed()) history.meanwhile(cancel, ...history.undo(step));
+    history.meanwhile(cancel, ...history.end('ROLLED_BACK', REFUSAL), 'ROLLED_BACK');
+    await follows(history.failed('ROLLED_BACK'));
+  });
+
+  test('it is another run’s from the beginning: nothing happens', () =>
+    follows(received().fails('beginOperation', [OPERATION_ID], FENCED).failed('FENCED')));
+
+  test('it is another run’s at the end: nothing is undone', async () => {
+    const history = forward.length > 0 ? crossed().takes(forward) : begun().takes(steps);
+    await follows(history.fails(...history.end('SUCCEEDED', null), FENCED).failed('FENCED'));
+  });
+
+  test('cancelled before it begins: no step is taken', () => {
+    const history = received().cancelRequested().begins().neverSchedules().decides(true);
+    return follows((asksFirst ? history : history.undoes(steps.slice(0, 1))).finishesCancelled());
+  });
+
+  test('cancelled while it begins: no step is taken', () => {
+    const history = received();
+    history.meanwhile(cancel, 'beginOperation', [OPERATION_ID], history.briefing()).neverSchedules().decides(true);
+    return follows((asksFirst ? history : history.undoes(steps.slice(0, 1))).finishesCancelled());
+  });
+});
+
+describe.each(OPERATIONS.filter(({ kind }) => ASK_FIRST.includes(kind)))('$kind first asks the backup systems', (operation) => {
+  const begun = () => new OperationHistory(operation).begins();
+
+  test('a session is running: there was no effect, and nothing is undone', async () => {
+    const busy = { code: 'VM_BEING_BACKED_UP', message: 'a backup is running' };
+    await follows(
+      begun()
+        .fails(...begun().question(), busy)
+        .finishes('ROLLED_BACK', busy),
+    );
+  });
+
+  test('cancelled while it asks: there was no effect, and nothing is undone', () =>
+    follows(
+      begun()
+        .stops(...begun().question())
+        .decides(true)
+        .finishesCancelled(),
+    ));
+});
+
+describe.each(OPERATIONS.filter((operation) => irreversible(operation).length > 0))('$kind, no way back', (operation) => {
+  const steps = reversible(operation);
+  const forward = irreversible(operation);
+  const reached = () => new OperationHistory(operation).begins().asksFirst().takes(steps);
+  const eachStep = forward.map((step, index) => ({ step, name: told(step), before: forward.slice(0, index) }));
+
+  test('a cancel that came first is obeyed', () =>
+    follows(reached().crosses(false).undoes(steps).finishes('CANCELLED', CANCELLED)));
+
+  test('a cancel that came while the last step ended is obeyed', async () => {
+    const last = steps.at(-1) as (typeof steps)[number];
+    const history = new OperationHistory(operation).begins().asksFirst().takes(steps.slice(0, -1));
+    await follows(
+      history
+        .completesFirst(...history.attempt(last))
+        .crosses(false)
+        .undoes(steps)
+        .finishes('CANCELLED', CANCELLED),
+    );
+  });
+
+  test('a cancellation while it crosses, and ever after, is too late', async () => {
+    const history = reached().meanwhile(cancel, 'crossPointOfNoReturn', [OPERATION_ID], true);
+    for (const step of forward) history.meanwhile(cancel, ...history.attempt(step));
+    history.meanwhile(cancel, ...history.end('SUCCEEDED', null), 'SUCCEEDED');
+    await follows(history.succeeded());
+  });
+
+  test('it belongs to another run when it crosses: nothing is undone', () =>
+    follows(reached().fails('crossPointOfNoReturn', [OPERATION_ID], FENCED).failed('FENCED')));
+
+  test.each(eachStep)('$name is refused: nothing is undone', ({ step, before }) =>
+    follows(
+      reached()
+        .crosses(true)
+        .takes(before)
+        .fails(...reached().attempt(step), REFUSAL)
+        .finishes('FAILED', REFUSAL),
+    ),
+  );
+
+  test.each(eachStep)('$name belongs to another run: nothing is undone', ({ step, before }) =>
+    follows(
+      reached()
+        .crosses(true)
+        .takes(before)
+        .fails(...reached().attempt(step), FENCED)
+        .failed('FENCED'),
+    ),
+  );
+});
+
+describe('what is not to be done', () => {
+  test('a deploy without a policy calls no backup system', () => {
+    const operation = planned('DEPLOY');
+    return follows(new OperationHistory(operation).begins().takes(reversible(operation)).finishes('SUCCEEDED'));
+  });
+
+  test('a reconfigure that keeps its disks can be cancelled to the end: there is no point of no return', () => {
+    const operation = planned('RECONFIGURE', {
+      desiredSchedules: [schedule('m1')],
+      hardware: { current: hardware(1, 10), desired: hardware(2, 10) },
+    });
+    const steps = reversible(operation);
+    expect(steps.map(told)).toEqual(['RECONFIGURE', 'BACKUP_SCHEDULE in m1']);
+    return follows(new OperationHistory(operation).begins().asksFirst().takes(steps).finishes('SUCCEEDED'));
+  });
+
+  test('a reconfigure of one manager’s schedule leaves the other’s alone', () => {
+    const operation = planned('RECONFIGURE', {
+      currentSchedules: both,
+      desiredSchedules: [schedule('m1'), schedule('m2', 'silver')],
+      hardware: { current: hardware(1, 10), desired: hardware(1, 10) },
+    });
+    const steps = reversible(operation);
+    expect(steps.map(told)).toEqual(['BACKUP_SCHEDULE in m2']);
+    const history = new OperationHistory(operation).begins().asksFirst();
+    for (const step of steps) history.fails(...history.attempt(step), REFUSAL);
+    return follows(history.undoes(steps).finishes('ROLLED_BACK', REFUSAL));
+  });
+
+  test('an undeploy of a VM without schedules begins with its power', () => {
+    const operation = planned('UNDEPLOY');
+    const history = new OperationHistory(operation).begins().asksFirst().takes(reversible(operation)).crosses(true);
+    return follows(history.takes(irreversible(operation)).finishes('SUCCEEDED'));
+  });
+});

@@ -1,0 +1,354 @@
+/** Backups, restores and what the backup system does by itself: how a run waits, and what can stop it. */
+import { describe, test } from 'vitest';
+import type { OperationError } from '../../domain/operations.ts';
+import { planSteps } from '../../domain/plan.ts';
+import { SESSION_CHANGED } from '../../workflows/contract.ts';
+import {
+  FENCED,
+  HOUR,
+  OPERATION_ID,
+  OperationHistory,
+  planned,
+  REFUSAL,
+  schedule,
+  session,
+} from './operation-history.ts';
+import { withReplay } from './replay.ts';
+
+const { follows } = withReplay();
+
+const running = session('RUNNING');
+const cancelledThere: OperationError = {
+  code: 'BACKUP_CANCELLED',
+  message: 'the backup was cancelled in the backup system',
+};
+const failedThere = (kind: 'BACKUP' | 'RESTORE'): OperationError => ({
+  code: `${kind}_FAILED`,
+  message: 'the backup system says: disk full',
+  vendorMessage: 'disk full',
+});
+
+describe('a backup', () => {
+  const operation = planned('BACKUP', { managerId: 'm1' });
+  const [request, , record] = operation.plan as [Step, Step, Step];
+  const begun = () => new OperationHistory(operation).begins();
+  const waiting = () => begun().takes([request]).looks(running).waits(HOUR);
+  const heard = (history: OperationHistory) => history.hears(SESSION_CHANGED).stopsWaiting();
+
+  test('hears of its end at once', () =>
+    follows(heard(waiting()).looks(session('SUCCEEDED')).takes([record]).finishes('SUCCEEDED')));
+
+  test('that ends with a warning has succeeded', () =>
+    follows(heard(waiting()).looks(session('WARNING')).takes([record]).finishes('SUCCEEDED')));
+
+  test('that hears nothing looks again every hour', () =>
+    follows(
+      waiting()
+        .timePasses()
+        .looks(running)
+        .waits(HOUR)
+        .timePasses()
+        .looks(session('SUCCEEDED'))
+        .takes([record])
+        .finishes('SUCCEEDED'),
+    ));
+
+  test('that hears of something while it looks, looks again instead of waiting', () =>
+    follows(
+      begun()
+        .takes([request])
+        .meanwhile((history) => history.hears(SESSION_CHANGED), 'lookAtSession', [OPERATION_ID], running)
+        .needNotWait(HOUR)
+        .looks(session('SUCCEEDED'))
+        .takes([record])
+        .finishes('SUCCEEDED'),
+    ));
+
+  test('that heard of its end before it was asked for does not miss it', () =>
+    follows(
+      begun()
+        .meanwhile((history) => history.hears(SESSION_CHANGED), ...begun().attempt(request))
+        .looks(session('SUCCEEDED'))
+        .takes([record])
+        .finishes('SUCCEEDED'),
+    ));
+
+  test('of which nobody knows what became of it asks for attention until the truth is known', async () => {
+    const lost = heard(waiting()).looks(session('UNKNOWN')).needsAttention(true).waits(HOUR);
+    const found = lost.timePasses().looks(running).needsAttention(false).waits(HOUR);
+    await follows(heard(found).looks(session('SUCCEEDED')).takes([record]).finishes('SUCCEEDED'));
+  });
+
+  test('that failed there is recorded, and has failed', () =>
+    follows(
+      heard(waiting())
+        .looks(session('FAILED', 'disk full'))
+        .takes([record])
+        .undoes([request])
+        .finishes('FAILED', failedThere('BACKUP')),
+    ));
+
+  test('that somebody cancelled at the console of the backup system has failed', () =>
+    follows(
+      heard(waiting())
+        .looks(session('CANCELLED'))
+        .takes([record])
+        .undoes([request])
+        .finishes('FAILED', cancelledThere),
+    ));
+
+  test('that is refused has failed, and nothing is waited for', () =>
+    follows(
+      begun()
+        .fails(...begun().attempt(request), REFUSAL)
+        .undoes([request])
+        .finishes('FAILED', REFUSAL),
+    ));
+
+  test('whose end cannot be recorded has failed', () =>
+    follows(
+      heard(waiting())
+        .looks(session('SUCCEEDED'))
+        .fails(...begun().attempt(record), REFUSAL)
+        .undoes([request])
+        .finishes('FAILED', REFUSAL),
+    ));
+
+  describe('that is cancelled', () => {
+    const stopping = () => waiting().cancelRequested().stopsWaiting().decides(true).asksToStop();
+
+    test('is stopped there, and what became of it is seen', () =>
+      follows(
+        heard(stopping().looks(running).waits(HOUR))
+          .looks(session('CANCELLED'))
+          .takes([record])
+          .undoes([request])
+          .finishes('CANCELLED', cancelledThere),
+      ));
+
+    test('has succeeded when its end came first', () =>
+      follows(stopping().looks(session('SUCCEEDED')).takes([record]).finishes('SUCCEEDED')));
+
+    test('has failed when it failed first', () =>
+      follows(
+        stopping()
+          .looks(session('FAILED', 'disk full'))
+          .takes([record])
+          .undoes([request])
+          .finishes('FAILED', failedThere('BACKUP')),
+      ));
+
+    test('is watched on when the cancellation is too late', async () => {
+      const late = waiting().cancelRequested().stopsWaiting().decides(false).looks(running).waits(HOUR);
+      await follows(heard(late).looks(session('SUCCEEDED')).takes([record]).finishes('SUCCEEDED'));
+    });
+
+    test('twice is asked to stop once', async () => {
+      const again = stopping().looks(running).waits(HOUR).cancelRequested().doesNothing();
+      await follows(
+        heard(again)
+          .looks(session('CANCELLED'))
+          .takes([record])
+          .undoes([request])
+          .finishes('CANCELLED', cancelledThere),
+      );
+    });
+
+    test('while it looks is asked to stop at once', () =>
+      follows(
+        begun()
+          .takes([request])
+          .isLeft('lookAtSession', [OPERATION_ID])
+          .decides(true)
+          .asksToStop()
+          .looks(session('CANCELLED'))
+          .takes([record])
+          .undoes([request])
+          .finishes('CANCELLED', cancelledThere),
+      ));
+
+    test('before it was started there ends cancelled, and what may have begun is stopped', () =>
+      follows(
+        begun()
+          .stops(...begun().attempt(request))
+          .decides(true)
+          .undoes([request])
+          .finishesCancelled(),
+      ));
+
+    test('while it was being started there is asked to stop', () =>
+      follows(
+        begun()
+          .completesFirst(...begun().attempt(request))
+          .neverSchedules()
+          .decides(true)
+          .asksToStop()
+          .looks(session('CANCELLED'))
+          .takes([record])
+          .undoes([request])
+          .finishes('CANCELLED', cancelledThere),
+      ));
+
+    test('while its end is recorded has succeeded', async () => {
+      const history = heard(waiting()).looks(session('SUCCEEDED'));
+      history.meanwhile((meanwhile) => meanwhile.cancelRequested(), ...history.attempt(record));
+      await follows(history.finishes('SUCCEEDED'));
+    });
+
+    test('and belongs to another run is left to it', () =>
+      follows(
+        waiting()
+          .cancelRequested()
+          .stopsWaiting()
+          .decides(true)
+          .fails('cancelSession', [{ operationId: OPERATION_ID, managerId: null, retryMs: null }], FENCED)
+          .failed('FENCED'),
+      ));
+  });
+
+  test.each([
+    ['when it is requested', () => begun().fails(...begun().attempt(request), FENCED)],
+    ['when it looks', () => begun().takes([request]).fails('lookAtSession', [OPERATION_ID], FENCED)],
+    ['after an hour', () => waiting().timePasses().fails('lookAtSession', [OPERATION_ID], FENCED)],
+    ['when it is recorded', () => heard(waiting()).looks(session('SUCCEEDED')).fails(...begun().attempt(record), FENCED)],
+  ])('that belongs to another run %s is left to it', (_, history) => follows(history().failed('FENCED')));
+});
+
+describe('a restore', () => {
+  const operation = planned('RESTORE', {
+    managerId: 'm1',
+    currentSchedules: [schedule('m1')],
+    desiredSchedules: [schedule('m1')],
+  });
+  const [request, , refresh, reschedule, record] = operation.plan as [Step, Step, Step, Step, Step];
+  const begun = () => new OperationHistory(operation).begins().asksFirst();
+  const waiting = () => begun().takes([request]).looks(running).waits(HOUR);
+  const restored = () => waiting().hears(SESSION_CHANGED).stopsWaiting().looks(session('SUCCEEDED'));
+
+  test('takes over what was restored, its schedule too', () =>
+    follows(restored().takes([refresh, reschedule, record]).finishes('SUCCEEDED')));
+
+  test('is never stopped while the backup system writes', () =>
+    follows(
+      waiting()
+        .cancelRequested()
+        .doesNothing()
+        .hears(SESSION_CHANGED)
+        .stopsWaiting()
+        .looks(session('SUCCEEDED'))
+        .takes([refresh, reschedule, record])
+        .finishes('SUCCEEDED'),
+    ));
+
+  test('that was started when the cancellation came is watched to its end', () =>
+    follows(
+      begun()
+        .completesFirst(...begun().attempt(request))
+        .looks(session('SUCCEEDED'))
+        .takes([refresh, reschedule, record])
+        .finishes('SUCCEEDED'),
+    ));
+
+  test('is not disturbed by a cancellation once it is over', async () => {
+    const history = restored();
+    for (const step of [refresh, reschedule, record]) {
+      history.meanwhile((meanwhile) => meanwhile.cancelRequested(), ...history.attempt(step));
+    }
+    await follows(history.finishes('SUCCEEDED'));
+  });
+
+  test('whose schedule cannot be put back has not failed', () =>
+    follows(
+      restored()
+        .takes([refresh])
+        .fails(...begun().attempt(reschedule), REFUSAL)
+        .needsAttention(true)
+        .takes([record])
+        .finishes('SUCCEEDED'),
+    ));
+
+  test('whose schedule belongs to another run is left to it', () =>
+    follows(
+      restored()
+        .takes([refresh])
+        .fails(...begun().attempt(reschedule), FENCED)
+        .failed('FENCED'),
+    ));
+
+  test('that failed there may have changed the VM: it is looked at and recorded all the same', () =>
+    follows(
+      waiting()
+        .hears(SESSION_CHANGED)
+        .stopsWaiting()
+        .looks(session('FAILED', 'disk full'))
+        .takes([refresh, reschedule, record])
+        .undoes([request])
+        .finishes('FAILED', failedThere('RESTORE')),
+    ));
+
+  test('that is refused has failed', () =>
+    follows(
+      begun()
+        .fails(...begun().attempt(request), REFUSAL)
+        .undoes([request])
+        .finishes('FAILED', REFUSAL),
+    ));
+
+  test('of a VM that is being backed up has no effect', async () => {
+    const busy = { code: 'VM_BEING_BACKED_UP', message: 'a backup is running' };
+    const history = new OperationHistory(operation).begins();
+    await follows(history.fails(...history.question(), busy).finishes('FAILED', busy));
+  });
+
+  test('that is cancelled before it is asked for has no effect', async () => {
+    const history = new OperationHistory(operation).begins();
+    await follows(
+      history
+        .stops(...history.question())
+        .decides(true)
+        .finishesCancelled(),
+    );
+  });
+});
+
+describe('what the backup system does by itself', () => {
+  const backup = planned('SCHEDULED_BACKUP', { origin: 'BACKUP_SYSTEM', managerId: 'm1' });
+  const [observe, , , record] = backup.plan as [Step, Step, Step, Step];
+  const observing = () => new OperationHistory(backup).begins().takes([observe]).looks(running).waits(HOUR);
+
+  test('is watched to its end and recorded', () =>
+    follows(
+      observing()
+        .hears(SESSION_CHANGED)
+        .stopsWaiting()
+        .looks(session('SUCCEEDED'))
+        .takes([record])
+        .finishes('SUCCEEDED'),
+    ));
+
+  test('cannot be cancelled', async () => {
+    const history = new OperationHistory(backup).cancelRequested().begins();
+    history.meanwhile((meanwhile) => meanwhile.cancelRequested(), ...history.attempt(observe));
+    history.looks(running).waits(HOUR).cancelRequested().doesNothing();
+    history.timePasses().looks(session('SUCCEEDED')).takes([record]);
+    await follows(history.finishes('SUCCEEDED'));
+  });
+
+  test('and fails is recorded, and there is nothing to undo', () =>
+    follows(
+      observing()
+        .timePasses()
+        .looks(session('FAILED', 'disk full'))
+        .takes([record])
+        .finishes('FAILED', failedThere('BACKUP')),
+    ));
+
+  test('and is a restore makes the VM be looked at', async () => {
+    const restore = planned('RESTORE', { origin: 'BACKUP_SYSTEM', managerId: 'm1' });
+    const [begin, , refresh, end] = restore.plan as [Step, Step, Step, Step];
+    const history = new OperationHistory(restore).begins().takes([begin]).looks(session('SUCCEEDED'));
+    await follows(history.takes([refresh, end]).finishes('SUCCEEDED'));
+  });
+});
+
+type Step = ReturnType<typeof planSteps>[number];
