@@ -7,7 +7,8 @@ import type { Database } from '../db/connect.ts';
 import { recordEvent } from '../db/events.ts';
 import { vmsWithOpenIntent } from '../db/intents.ts';
 import { vmsByVendorRef } from '../db/operation-context.ts';
-import { requestOperation, startableOperation } from '../db/operations.ts';
+import { startableOperation } from '../db/operation-starts.ts';
+import { requestOperation } from '../db/operations.ts';
 import {
   giveSession,
   knownSessions,

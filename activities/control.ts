@@ -49,7 +49,6 @@ async function briefing(deps: Dependencies, operationId: string): Promise<Briefi
     vmName: vm.name,
     datacenterName: datacenter.name,
     enterpriseName,
-    requestedBy: operation.requested_by,
     steps: steps.map((step) => ({
       name: step.name,
       managerId: step.manager_id === NO_MANAGER ? null : step.manager_id,

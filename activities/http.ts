@@ -6,7 +6,13 @@
 import { Agent, errors, request } from 'undici';
 import type { z } from 'zod';
 import type { Tls } from '../db/columns.ts';
-import { type CallContext, ExternalSystemError, type FailureKind, VENDOR_CALL_LIMIT_MS } from './calls.ts';
+import {
+  type CallContext,
+  ExternalSystemError,
+  type FailureKind,
+  VENDOR_CALL_LIMIT_MS,
+  WRITE_PERMISSION_MS,
+} from './calls.ts';
 import { NotConnected, trustingConnector } from './tls-trust.ts';
 
 const RESPONSE_LIMIT_BYTES = 32 * 1024 * 1024;
@@ -136,11 +142,23 @@ export function httpClient(target: HttpSystem): HttpClient {
     async write(context, call) {
       context.signal.throwIfAborted();
       context.progress(call.purpose);
-      await context.beforeWrite();
+      await freshPermission(context);
       context.signal.throwIfAborted();
       return send(call, 'NO_ANSWER');
     },
   };
+}
+
+/**
+ * A permission to write holds 5 s. A process that was frozen in the meantime (a paused machine, SIGSTOP) asks again
+ * before it sends: another attempt may have taken its place.
+ */
+async function freshPermission(context: CallContext): Promise<void> {
+  for (;;) {
+    const asked = performance.now();
+    await context.beforeWrite();
+    if (performance.now() - asked <= WRITE_PERMISSION_MS) return;
+  }
 }
 
 const VERBS: Readonly<Record<FailureKind, string>> = {

@@ -38,8 +38,7 @@ export function lifecycleActivities(deps: Dependencies): LifecycleActivities {
     name: Parameters<typeof forward>[1],
     effect: (attempt: StepAttempt, hypervisor: Hypervisor) => Promise<StepOutcome>,
   ) => {
-    return (input: StepInput) =>
-      forward(deps, name, input, (attempt) => effect(attempt, hypervisorOf(deps, attempt)));
+    return (input: StepInput) => forward(deps, name, input, (attempt) => effect(attempt, hypervisorOf(deps, attempt)));
   };
   return {
     allocate: run('ALLOCATE', async (attempt, hypervisor) => {

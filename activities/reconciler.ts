@@ -8,7 +8,7 @@
  */
 import { ScheduleOverlapPolicy } from '@temporalio/client';
 import { abandonOperation } from '../db/finish.ts';
-import { boundOpenOperations, unboundOperations } from '../db/operations.ts';
+import { boundOpenOperations, unboundOperations } from '../db/operation-starts.ts';
 import { advanceWatermark, becomeReconciler, reconcilerState, recordFullPass } from '../db/reconciler.ts';
 import { usedManagers } from '../db/watches.ts';
 import { tail } from '../domain/operations.ts';
@@ -88,17 +88,46 @@ export async function reconcile(deps: Dependencies, options: ReconcilerOptions, 
 /** Starts operations that were requested and not started; ends those that nobody expects any more. */
 async function startUnstarted(deps: Dependencies, options: ReconcilerOptions): Promise<void> {
   for (const operation of await unboundOperations(deps.db, STARTING_MS)) {
-    if (operation.age_ms >= options.limits.startMs) {
-      const minutes = Math.round(options.limits.startMs / 60_000);
-      const ended = await abandonOperation(deps.db, operation.id, null, {
-        code: 'NOT_STARTED_IN_TIME',
-        message: `it could not be started within ${minutes} minutes; nothing was done, and the lock is free`,
-      });
-      if (ended) deps.logger.warn({ operationId: operation.id }, 'an operation was not started in time');
-      continue;
+    try {
+      await startOrAbandon(deps, options, operation);
+    } catch (error) {
+      deps.logger.warn(
+        { err: error, operationId: operation.id },
+        'an operation could not be started; it is tried again',
+      );
     }
-    await startOperation(deps.client, operation, options.limits);
+  }
+}
+
+async function startOrAbandon(
+  deps: Dependencies,
+  { limits }: ReconcilerOptions,
+  operation: Awaited<ReturnType<typeof unboundOperations>>[number],
+): Promise<void> {
+  if (operation.age_ms >= limits.startMs) {
+    const minutes = Math.round(limits.startMs / 60_000);
+    const message = `it could not be started within ${minutes} minutes; nothing was done, and the lock is free`;
+    await abandon(deps, operation.id, null, 'NOT_STARTED_IN_TIME', message);
+    return;
+  }
+  if (await startOperation(deps.client, operation, limits)) {
     deps.logger.info({ operationId: operation.id, vmId: operation.vm_id }, 'the reconciler started an operation');
+    return;
+  }
+  // Started, and not begun: it waits for a worker, or it ended before it began anything.
+  const lost = await howLost(deps, operation.workflow_id, undefined);
+  if (lost !== undefined) await abandon(deps, operation.id, null, 'RUN_LOST', `${lost}; nothing was done`);
+}
+
+async function abandon(
+  deps: Dependencies,
+  operationId: string,
+  runId: string | null,
+  code: 'NOT_STARTED_IN_TIME' | 'RUN_LOST',
+  message: string,
+): Promise<void> {
+  if (await abandonOperation(deps.db, operationId, runId, { code, message })) {
+    deps.logger.error({ operationId, code }, message);
   }
 }
 
@@ -114,11 +143,8 @@ async function endLostRuns(deps: Dependencies, everything: boolean): Promise<voi
       if (operation.run_id === null) continue;
       const lost = await howLost(deps, operation.workflow_id, operation.run_id);
       if (lost !== undefined) {
-        const ended = await abandonOperation(deps.db, operation.id, operation.run_id, {
-          code: 'RUN_LOST',
-          message: `${lost}; what it had begun is named as residue`,
-        });
-        if (ended) deps.logger.error({ operationId: operation.id, lost }, 'the run of an operation was lost');
+        const message = `${lost}; what it had begun is named as residue`;
+        await abandon(deps, operation.id, operation.run_id, 'RUN_LOST', message);
       }
       if (full) await new Promise((resolve) => setTimeout(resolve, 1_000 / DESCRIBES_PER_SECOND));
     }
@@ -151,7 +177,7 @@ const LOST_STATES: Readonly<Record<string, string>> = {
 };
 
 /** How the run was lost, in words; `undefined` while it is open. */
-async function howLost(deps: Dependencies, workflowId: string, runId: string): Promise<string | undefined> {
+async function howLost(deps: Dependencies, workflowId: string, runId: string | undefined): Promise<string | undefined> {
   try {
     const { status } = await deps.client.workflow.getHandle(workflowId, runId).describe();
     return LOST_STATES[status.name];

@@ -226,7 +226,11 @@ async function failUndo(deps: Dependencies, begun: Begun, input: UndoInput, erro
   if (!late) {
     await endUndoAttempt(deps.db, begun.attempt, 'RUNNING', told, isSettled(error));
     if (begun.step.compensation_attempts > 5) {
-      await needAttention(deps.db, begun.attempt.operationId, `the undo of ${input.name} keeps failing: ${told.message}`);
+      await needAttention(
+        deps.db,
+        begun.attempt.operationId,
+        `the undo of ${input.name} keeps failing: ${told.message}`,
+      );
     }
     throw ApplicationFailure.create({ type: told.code, message: told.message, details: [told] });
   }

@@ -68,13 +68,15 @@ export async function recordBackupOf(
   const manager = await deps.managers.connect(session.manager_id);
   const listed = await manager.system.result(call, session.vendor_vm_ref, session.vendor_backup_id);
   if (listed === undefined) return false;
-  await deps.db.transaction().execute((trx) =>
-    recordListedBackup(
-      trx,
-      { vmId: session.vm_id, enterpriseId, managerId: session.manager_id },
-      listed,
-      session.result_id,
-    ),
-  );
+  await deps.db
+    .transaction()
+    .execute((trx) =>
+      recordListedBackup(
+        trx,
+        { vmId: session.vm_id, enterpriseId, managerId: session.manager_id },
+        listed,
+        session.result_id,
+      ),
+    );
   return true;
 }

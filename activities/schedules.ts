@@ -49,9 +49,7 @@ export async function bringSchedule(
 }
 
 /** The activities of BACKUP_SCHEDULE. */
-export function scheduleActivities(
-  deps: Dependencies,
-): Pick<StepActivities, 'configureSchedule' | 'removeSchedule'> {
+export function scheduleActivities(deps: Dependencies): Pick<StepActivities, 'configureSchedule' | 'removeSchedule'> {
   return {
     configureSchedule: (input) =>
       forward(deps, 'BACKUP_SCHEDULE', input, async (attempt) => {
@@ -62,9 +60,7 @@ export function scheduleActivities(
       }),
 
     removeSchedule: (input) =>
-      forward(deps, 'BACKUP_SCHEDULE', input, (attempt) =>
-        bringSchedule(deps, attempt, managerOf(input), undefined),
-      ),
+      forward(deps, 'BACKUP_SCHEDULE', input, (attempt) => bringSchedule(deps, attempt, managerOf(input), undefined)),
   };
 }
 

@@ -203,4 +203,3 @@ async function keepSession(
     return session.id;
   });
 }
-

@@ -79,4 +79,3 @@ async function stopBackup(deps: Dependencies, attempt: StepAttempt): Promise<'DO
   await manager.system.cancel(attempt.call, session.vendor_session_id);
   return 'DONE';
 }
-

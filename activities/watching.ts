@@ -132,12 +132,7 @@ async function syncResults(deps: Dependencies, manager: ConnectedManager, call: 
     await deps.db
       .transaction()
       .execute((trx) =>
-        recordListedBackup(
-          trx,
-          { vmId: vm.vmId, enterpriseId: vm.enterpriseId, managerId: manager.id },
-          listed,
-          null,
-        ),
+        recordListedBackup(trx, { vmId: vm.vmId, enterpriseId: vm.enterpriseId, managerId: manager.id }, listed, null),
       );
   }
 }

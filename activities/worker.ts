@@ -111,6 +111,8 @@ export function createWorkers(
     namespace,
     workflowBundle,
     shutdownGraceTime: GRACE,
+    // A cancellation arrives with a heartbeat's answer; by default that may take 16 s here.
+    maxHeartbeatThrottleInterval: '2s',
     // What a worker that is gone had begun waits this long for it before another worker gets it.
     stickyQueueScheduleToStartTimeout: '5s',
   } as const;
@@ -132,7 +134,8 @@ export function createWorkers(
 
 function temporalLogger(logger: Logger) {
   const write =
-    (level: 'trace' | 'debug' | 'info' | 'warn' | 'error') => (message: string, meta?: Record<string | symbol, unknown>) =>
+    (level: 'trace' | 'debug' | 'info' | 'warn' | 'error') =>
+    (message: string, meta?: Record<string | symbol, unknown>) =>
       logger[level]({ ...meta }, message);
   return {
     log: (level: string, message: string, meta?: Record<string | symbol, unknown>) =>

@@ -16,7 +16,9 @@ export function accessLog(logger: Logger): MiddlewareHandler<ApiEnv> {
         path: c.req.path,
         status: c.res.status,
         durationMs: Math.round(performance.now() - began),
-        ...(principal === undefined ? {} : { principal: principal.name, role: principal.role, tokenId: principal.tokenId }),
+        ...(principal === undefined
+          ? {}
+          : { principal: principal.name, role: principal.role, tokenId: principal.tokenId }),
       },
       'request',
     );

@@ -14,7 +14,8 @@ const UNAVAILABLE = /^(57P0[123]|53300|08...)$/;
 const NETWORK = new Set(['ECONNREFUSED', 'ECONNRESET', 'ENOTFOUND', 'EAI_AGAIN', 'ETIMEDOUT', 'EPIPE', 'ENOENT']);
 
 /** The driver and its pool say these without a code. */
-const NO_CONNECTION = /Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection/;
+const NO_CONNECTION =
+  /Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection/;
 
 const UNIQUE: Readonly<Record<string, () => HoldfastError>> = {
   enterprise_name_key: () => taken('/name', 'CONFLICT', 'There is an enterprise of this name'),
@@ -50,6 +51,8 @@ export function fromDatabase(error: unknown): HoldfastError | undefined {
 function isUnavailable(error: Error, code: string | undefined): boolean {
   if (code !== undefined && (UNAVAILABLE.test(code) || NETWORK.has(code))) return true;
   return error instanceof AggregateError
-    ? error.errors.some((inner: unknown) => inner instanceof Error && isUnavailable(inner, (inner as { code?: string }).code))
+    ? error.errors.some(
+        (inner: unknown) => inner instanceof Error && isUnavailable(inner, (inner as { code?: string }).code),
+      )
     : NO_CONNECTION.test(error.message);
 }

@@ -4,33 +4,28 @@
  */
 import type { Client } from '@temporalio/client';
 import type { Logger } from 'pino';
-import type { DesiredConfiguration, OperationRequest } from '../db/columns.ts';
 import type { Database, Queryable } from '../db/connect.ts';
 import { rememberRequest, repeatedRequest } from '../db/idempotency.ts';
-import { lastCheck, managerById } from '../db/manager-checks.ts';
-import { existingSchedules, managersKnowing } from '../db/operation-context.ts';
-import { requestOperation, startableOperation } from '../db/operations.ts';
-import { allowedPolicies } from '../db/policy-choices.ts';
-import { restorableCopies } from '../db/results.ts';
+import { lastCheck } from '../db/manager-checks.ts';
+import { startableOperation } from '../db/operation-starts.ts';
+import { requestOperation } from '../db/operations.ts';
 import { type LockedVm, lockVm, vmOfResult } from '../db/virtual-machines.ts';
 import { type ErrorCode, HoldfastError } from '../domain/errors.ts';
 import { kindSlug, type OperationKind } from '../domain/operations.ts';
 import { planSteps } from '../domain/plan.ts';
-import { backupPluginType } from '../domain/plugin-types.ts';
-import { mayDo, type Principal, type Privilege } from '../domain/privileges.ts';
-import { type BackupSchedule, type ChosenPolicy, resolveSchedules, sameSchedule } from '../domain/schedules.ts';
-import { ALLOWED_FROM, type Hardware, sameDisks, sameHardware } from '../domain/virtual-machines.ts';
+import type { Principal } from '../domain/privileges.ts';
+import { ALLOWED_FROM } from '../domain/virtual-machines.ts';
 import type { Config } from '../temporal.config.ts';
 import { startOperation } from '../workflows/start.ts';
-import type {
-  BackupBody,
-  Idempotency,
-  OperationRequests,
-  ReconfigureBody,
-  RequestedOperation,
-  RestoreBody,
-  VmRequest,
-} from './operation-requests.types.ts';
+import {
+  backupDemand,
+  type Demand,
+  deployDemand,
+  reconfigureDemand,
+  restoreDemand,
+  undeployDemand,
+} from './operation-demands.ts';
+import type { Idempotency, OperationRequests, RequestedOperation, VmRequest } from './operation-requests.types.ts';
 
 /** What the requests are handed. */
 export interface RequestDependencies {
@@ -45,15 +40,6 @@ export interface RequestDependencies {
 const START_DEADLINE_MS = 3_000;
 /** A check is waited for so long. Milliseconds. */
 const CHECK_LIMIT_MS = 10_000;
-
-/** What an operation needs beyond its kind. */
-interface Demand {
-  readonly request?: OperationRequest;
-  readonly desired?: DesiredConfiguration;
-  readonly currentSchedules?: readonly BackupSchedule[];
-  readonly hardware?: { readonly current: Hardware; readonly desired: Hardware };
-  readonly managerId?: string;
-}
 
 /** Makes the functions by which the routes ask for operations. */
 export function createOperationRequests(deps: RequestDependencies): OperationRequests {
@@ -164,141 +150,6 @@ function requireState(kind: OperationKind, vm: LockedVm): void {
     `${vm.name} is ${vm.state}; a ${kindSlug(kind)} is possible in ${allowed}`,
     { state: vm.state },
   );
-}
-
-async function deployDemand(trx: Queryable, vm: LockedVm): Promise<Demand> {
-  const schedules = await schedulesOf(trx, vm, vm.hardware, vm.backupPolicies);
-  return {
-    desired: { hardware: vm.hardware, backupPolicies: vm.backupPolicies, schedules },
-    currentSchedules: (await existingSchedules(trx, vm.id)).map((known) => known.schedule),
-  };
-}
-
-/**
- * An undeploy of a VM whose state nobody knows looks for schedules wherever there may be one: in every manager that
- * knows the VM, and in those of its policies.
- */
-async function undeployDemand(trx: Queryable, vm: LockedVm): Promise<Demand> {
-  const current = (await existingSchedules(trx, vm.id)).map((known) => known.schedule);
-  if (vm.state !== 'UNKNOWN') return { currentSchedules: current };
-  const policies = await allowedPolicies(trx, vm.enterpriseId, vm.datacenterId);
-  const chosen = vm.backupPolicies.flatMap(({ policyId }) => policies.get(policyId)?.managerId ?? []);
-  const managers = new Set([...(await managersKnowing(trx, vm.id)), ...chosen]);
-  const others = [...managers].filter((managerId) => !current.some((schedule) => schedule.managerId === managerId));
-  return { currentSchedules: [...current, ...others.map((managerId) => ({ managerId, policies: [] }))] };
-}
-
-async function reconfigureDemand(
-  trx: Queryable,
-  vm: LockedVm,
-  body: ReconfigureBody,
-  principal: Principal,
-): Promise<Demand> {
-  if (!sameDisks(vm.hardware.disks, body.hardware.disks)) {
-    throw new HoldfastError(
-      'VM_DISKS_NOT_RECONFIGURABLE',
-      `${vm.name} is deployed: its cpu, memory and backup configuration can change, its disks not yet`,
-      {},
-      [{ pointer: '/disks', detail: 'leave the disks as they are', code: 'VM_DISKS_NOT_RECONFIGURABLE' }],
-    );
-  }
-  const schedules = await schedulesOf(trx, vm, body.hardware, body.backupPolicies);
-  const current = (await existingSchedules(trx, vm.id)).map((known) => known.schedule);
-  const managers = new Set([...schedules, ...current].map((schedule) => schedule.managerId));
-  const of = (list: readonly BackupSchedule[], id: string) => list.find((schedule) => schedule.managerId === id);
-  const sameSchedules = [...managers].every((id) => sameSchedule(of(schedules, id), of(current, id)));
-  const sameMachine = sameHardware(vm.hardware, body.hardware);
-  if (sameMachine && sameSchedules) {
-    throw new HoldfastError('NOTHING_TO_RECONFIGURE', `${vm.name} already is as the request says`);
-  }
-  if (!sameMachine) requirePrivilege(principal, 'VAPP_MANAGE', 'change its hardware');
-  if (!sameSchedules) requirePrivilege(principal, 'VAPP_MANAGE_BACKUP', 'change its backup policies');
-  return {
-    desired: { hardware: body.hardware, backupPolicies: body.backupPolicies, schedules },
-    currentSchedules: current,
-    hardware: { current: vm.hardware, desired: body.hardware },
-  };
-}
-
-function requirePrivilege(principal: Principal, privilege: Privilege, what: string): void {
-  if (mayDo(principal, privilege)) return;
-  throw new HoldfastError('FORBIDDEN', `the role ${principal.role} may not ${what} (needs ${privilege})`);
-}
-
-async function schedulesOf(
-  trx: Queryable,
-  vm: LockedVm,
-  hardware: Hardware,
-  chosen: readonly ChosenPolicy[],
-): Promise<BackupSchedule[]> {
-  const policies = await allowedPolicies(trx, vm.enterpriseId, vm.datacenterId);
-  const labels = hardware.disks.map((disk) => disk.label);
-  const { schedules, problems } = resolveSchedules(chosen, policies, labels);
-  if (problems.length > 0) {
-    throw new HoldfastError('INVALID_REQUEST', 'the backup configuration cannot be scheduled', {}, problems);
-  }
-  return schedules;
-}
-
-async function backupDemand(trx: Queryable, vm: LockedVm, body: BackupBody): Promise<Demand> {
-  const policies = await allowedPolicies(trx, vm.enterpriseId, vm.datacenterId);
-  const candidates = body.policyId === undefined ? vm.backupPolicies.map((chosen) => chosen.policyId) : [body.policyId];
-  const [policyId, ...others] = candidates;
-  const choices = candidates.map((id) => policies.get(id)).filter((policy) => policy !== undefined);
-  if (policyId === undefined || others.length > 0) {
-    const list = choices.map((policy) => `${policy.code} (${policy.id})`).join(', ');
-    const detail =
-      policyId === undefined ? 'the virtual machine has no policy: name one' : `name one of its policies: ${list}`;
-    throw new HoldfastError('BACKUP_POLICY_AMBIGUOUS', detail, {}, [
-      { pointer: '/policyId', detail, code: 'BACKUP_POLICY_AMBIGUOUS' },
-    ]);
-  }
-  const policy = policies.get(policyId);
-  if (policy === undefined) {
-    const detail = 'no such policy is allowed to this enterprise in this datacenter';
-    throw new HoldfastError('BACKUP_POLICY_NOT_FOUND', detail, {}, [
-      { pointer: '/policyId', detail, code: 'BACKUP_POLICY_NOT_FOUND' },
-    ]);
-  }
-  const manager = await managerById(trx, policy.managerId);
-  const plugin = backupPluginType(manager.type);
-  if (plugin?.operations.onDemandBackup !== true) {
-    throw new HoldfastError('BACKUP_ONDEMAND_NOT_SUPPORTED', `${manager.name} makes backups by schedule only`);
-  }
-  const replication = body.replication ?? policy.replication;
-  if (replication && !plugin.operations.replication) {
-    throw new HoldfastError('BACKUP_INVALID_REPLICATION_OPTION', `${manager.name} has no replication option`, {}, [
-      { pointer: '/replication', detail: 'leave it out', code: 'BACKUP_INVALID_REPLICATION_OPTION' },
-    ]);
-  }
-  return {
-    managerId: manager.id,
-    request: { policyId, managerId: manager.id, replication, retentionDays: policy.retentionDays },
-  };
-}
-
-async function restoreDemand(trx: Queryable, vm: LockedVm, resultId: string, body: RestoreBody): Promise<Demand> {
-  const copies = await restorableCopies(trx, resultId);
-  const copy = body.copyId === undefined ? copies[0] : copies.find((candidate) => candidate.id === body.copyId);
-  if (copy === undefined) {
-    throw new HoldfastError(
-      'BACKUP_STATUS_FOR_RESTORE',
-      'the backup is not finished, has failed, or no copy of it exists any more',
-    );
-  }
-  const manager = await managerById(trx, copy.manager_id);
-  if (backupPluginType(manager.type)?.constraints.restoreNeedsPowerOff === true && vm.state !== 'OFF') {
-    throw new HoldfastError(
-      'BACKUP_RESTORE_VM_MUST_BE_POWERED_OFF',
-      `${manager.name} restores into a virtual machine that is off; ${vm.name} is ${vm.state}. Power it off first.`,
-      { state: vm.state },
-    );
-  }
-  return {
-    managerId: manager.id,
-    request: { resultId, copyId: copy.id, managerId: manager.id },
-    currentSchedules: (await existingSchedules(trx, vm.id)).map((known) => known.schedule),
-  };
 }
 
 async function checkManager(deps: RequestDependencies, managerId: string) {

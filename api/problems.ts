@@ -104,7 +104,7 @@ export function problems<const C extends ErrorCode>(...codes: readonly C[]): Pro
     const named = all.filter((code) => errorDefinition(code).status === status);
     responses[status] = problemAnswer(...named);
   }
-  return responses as ProblemResponses<C>;
+  return responses;
 }
 
 /** Declares one response, for codes of the same status. */
@@ -116,7 +116,10 @@ export function problemAnswer(...codes: readonly ErrorCode[]): ProblemResponse {
 }
 
 const BY_STATUS: Readonly<Record<number, readonly [ErrorCode, string]>> = {
-  400: ['MALFORMED_JSON', 'The body is not JSON. With the content type application/json the body must not be empty: send {}.'],
+  400: [
+    'MALFORMED_JSON',
+    'The body is not JSON. With the content type application/json the body must not be empty: send {}.',
+  ],
   413: ['PAYLOAD_TOO_LARGE', 'The body is larger than 1 MiB.'],
   415: ['UNSUPPORTED_MEDIA_TYPE', 'Send the body with the content type application/json.'],
 };
@@ -138,7 +141,10 @@ export function toHoldfastError(error: unknown): HoldfastError {
   }
   return (
     fromDatabase(error) ??
-    new HoldfastError('INTERNAL', 'Something failed inside Holdfast. The log has the reason under the id of this request.')
+    new HoldfastError(
+      'INTERNAL',
+      'Something failed inside Holdfast. The log has the reason under the id of this request.',
+    )
   );
 }
 

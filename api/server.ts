@@ -3,21 +3,23 @@
  * @module
  */
 import { once } from 'node:events';
-import { readFile } from 'node:fs/promises';
+import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createAdaptorServer } from '@hono/node-server';
-import { Client, Connection, type ConnectionOptions } from '@temporalio/client';
 import type { Logger } from 'pino';
 import { connect } from '../db/connect.ts';
 import { openSealing } from '../db/sealing.ts';
 import type { Config } from '../temporal.config.ts';
 import { createApp } from './app.ts';
 import { createOperationRequests } from './operation-requests.ts';
+import { openTemporal } from './temporal-client.ts';
 
 const POOL_SIZE = 10;
 
 /** How long requests under way may take to end once the process shall stop. */
 const DRAIN_LIMIT_MS = 8_000;
+
+const IDLE_CHECK_MS = 50;
 
 /** A running API. */
 export interface RunningApi {
@@ -36,10 +38,7 @@ export interface RunningApi {
 export async function startApi(config: Config, logger: Logger): Promise<RunningApi> {
   if (config.databaseUrl === undefined) throw new Error('There is no database: run npm start, or set DATABASE_URL.');
   const sealing = openSealing(config);
-  const temporal = new Client({
-    connection: Connection.lazy(await connectionOptions(config.temporal)),
-    namespace: config.temporal.namespace,
-  });
+  const temporal = await openTemporal(config.temporal);
   const db = connect({
     url: config.databaseUrl,
     poolSize: POOL_SIZE,
@@ -48,15 +47,15 @@ export async function startApi(config: Config, logger: Logger): Promise<RunningA
   });
   const operations = createOperationRequests({
     db,
-    temporal,
+    temporal: temporal.client,
     logger,
     limits: config.limits,
     periodicTaskQueue: config.temporal.periodicTaskQueue,
   });
-  const app = createApp({ db, operations, temporal, sealing, logger, config });
-  const server = createAdaptorServer({ fetch: app.fetch });
+  const app = createApp({ db, operations, temporal: temporal.client, sealing, logger, config });
+  const server = createAdaptorServer({ fetch: app.fetch }) as Server;
   const close = async () => {
-    await Promise.allSettled([db.destroy(), temporal.connection.close()]);
+    await Promise.allSettled([db.destroy(), temporal.close()]);
   };
   try {
     server.listen(config.api.port, config.api.host);
@@ -72,11 +71,14 @@ export async function startApi(config: Config, logger: Logger): Promise<RunningA
     async stop() {
       const closed = once(server, 'close');
       server.close();
+      // A connection that becomes idle after the close would be kept open for its next request.
+      const idle = setInterval(() => server.closeIdleConnections(), IDLE_CHECK_MS);
       const late = setTimeout(() => {
         logger.warn('requests are still under way; their connections are closed');
-        if ('closeAllConnections' in server) server.closeAllConnections();
+        server.closeAllConnections();
       }, DRAIN_LIMIT_MS);
       await closed;
+      clearInterval(idle);
       clearTimeout(late);
       await close();
     },
@@ -106,24 +108,4 @@ function wishToEnd(): Promise<string> {
     };
     for (const [name, listener] of listeners) process.on(name, listener);
   });
-}
-
-async function connectionOptions(config: Config['temporal']): Promise<ConnectionOptions> {
-  const { address, apiKey } = config;
-  if (address === undefined) throw new Error('There is no Temporal server: run npm start, or set TEMPORAL_ADDRESS.');
-  const secured = config.tls || config.caPath !== undefined || config.certPath !== undefined || apiKey !== undefined;
-  if (!secured) return { address };
-  const [ca, crt, key] = await Promise.all([config.caPath, config.certPath, config.keyPath].map(fileBytes));
-  return {
-    address,
-    ...(apiKey === undefined ? {} : { apiKey }),
-    tls: {
-      ...(ca === undefined ? {} : { serverRootCACertificate: ca }),
-      ...(crt === undefined || key === undefined ? {} : { clientCertPair: { crt, key } }),
-    },
-  };
-}
-
-async function fileBytes(path: string | undefined): Promise<Uint8Array | undefined> {
-  return path === undefined ? undefined : new Uint8Array(await readFile(path));
 }

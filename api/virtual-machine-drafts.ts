@@ -3,7 +3,7 @@
  * @module
  */
 import type { z } from 'zod';
-import { lockAllowedPolicies } from '../db/backup-policies.ts';
+import { lockAllowedPolicies, policyById } from '../db/backup-policies.ts';
 import type { Database, Queryable } from '../db/connect.ts';
 import { datacenterById } from '../db/datacenters.ts';
 import { enterpriseById } from '../db/enterprises.ts';
@@ -17,7 +17,12 @@ import type { Principal } from '../domain/privileges.ts';
 import { type BackupPolicy, type ChosenPolicy, resolveSchedules } from '../domain/schedules.ts';
 import { type Disk, sameHardware } from '../domain/virtual-machines.ts';
 import { requirePrivilege } from './auth/authenticate.ts';
-import { type ChangedVirtualMachine, type NewVirtualMachine, sameChoices, writableChoice } from './documents/virtual-machine.ts';
+import {
+  type ChangedVirtualMachine,
+  type NewVirtualMachine,
+  sameChoices,
+  writableChoice,
+} from './documents/virtual-machine.ts';
 import { notFound } from './not-found.ts';
 import { fieldProblem, invalidRequest, refuseProblems } from './validation.ts';
 
@@ -72,7 +77,8 @@ export async function changeVm(
     }
     if (rechosen) requireChoosing(principal, body.backupPolicies);
     if (vm.state !== 'NOT_ALLOCATED') {
-      if (renamed) throw invalidRequest([fieldProblem('/name', 'cannot change while the virtual machine is allocated')]);
+      if (renamed)
+        throw invalidRequest([fieldProblem('/name', 'cannot change while the virtual machine is allocated')]);
       return 'NOT_A_DRAFT';
     }
     if (vm.lockedBy !== null) throw await held('VM_LOCKED', trx, vm);
@@ -105,7 +111,8 @@ export async function deleteVm(db: Database, principal: Principal, id: string): 
 
 async function ownerOf(trx: Queryable, principal: Principal, wanted: string | undefined): Promise<string> {
   const id = wanted ?? principal.enterpriseId;
-  if (id === null) throw invalidRequest([fieldProblem('/enterpriseId', 'is missing; the token belongs to no enterprise')]);
+  if (id === null)
+    throw invalidRequest([fieldProblem('/enterpriseId', 'is missing; the token belongs to no enterprise')]);
   if ((await enterpriseById(trx, principal.enterpriseId, id)) === undefined) {
     throw invalidRequest([fieldProblem('/enterpriseId', 'there is no such enterprise')]);
   }
@@ -205,7 +212,8 @@ async function recordChoices(
     await record(trx, vm, principal, 'ADD_BACKUP_POLICY', message);
   }
   for (const { policyId } of before.filter(missingIn(after))) {
-    const message = `Backup policy ${policyId} was removed from ${vm.name} by ${principal.name}.`;
+    const name = (await policyById(trx, null, policyId))?.name ?? policyId;
+    const message = `Backup policy ${name} was removed from ${vm.name} by ${principal.name}.`;
     await record(trx, vm, principal, 'REMOVE_BACKUP_POLICY', message);
   }
 }

@@ -29,7 +29,8 @@ export async function runToken(argv: readonly string[], config: Config): Promise
   const [command, ...rest] = argv;
   const run = command === 'create' ? create : command === 'list' ? list : command === 'revoke' ? revoke : undefined;
   if (run === undefined) throw new StartError(USAGE);
-  if (config.databaseUrl === undefined) throw new StartError('There is no database: run npm start, or set DATABASE_URL.');
+  if (config.databaseUrl === undefined)
+    throw new StartError('There is no database: run npm start, or set DATABASE_URL.');
   const db = connect({ url: config.databaseUrl, poolSize: 1, application: 'holdfast-token' });
   try {
     for (const line of await run(rest, db)) console.log(line);

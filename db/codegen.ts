@@ -100,7 +100,10 @@ async function schemaSource(db: Kysely<unknown>): Promise<string> {
   return [
     '// Generated from the migrated database by `npm run codegen`. Do not edit.',
     "import type { ColumnType, Generated } from 'kysely';",
-    `import type {\n${[...words].toSorted().map((word) => `  ${word},\n`).join('')}} from './columns.ts';`,
+    `import type {\n${[...words]
+      .toSorted()
+      .map((word) => `  ${word},\n`)
+      .join('')}} from './columns.ts';`,
     '',
     '/** Read as a Date; written as a Date or an ISO 8601 text. */',
     'export type Timestamp = ColumnType<Date, Date | string, Date | string>;',

@@ -42,7 +42,9 @@ export function listEvents(
     enterprise_id: filter.enterpriseId,
     datacenter_id: filter.datacenterId,
   } as const;
-  const wanted = Object.entries(columns).filter((entry): entry is [keyof typeof columns, string] => entry[1] !== undefined);
+  const wanted = Object.entries(columns).filter(
+    (entry): entry is [keyof typeof columns, string] => entry[1] !== undefined,
+  );
   const query = visible(db, tenant).where((eb) => eb.and(wanted.map(([column, value]) => eb(column, '=', value))));
   return readPage(query, { at: 'at', id: 'id' }, page, (row) => ({ at: row.at, id: row.id }));
 }

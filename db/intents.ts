@@ -13,7 +13,12 @@ export type IntentRow = Selectable<IntentTable>;
 /** The operation's open intent of that kind; made when there is none. */
 export async function openIntent(
   db: Queryable,
-  intent: { readonly operationId: string; readonly vmId: string; readonly managerId: string; readonly kind: IntentKind },
+  intent: {
+    readonly operationId: string;
+    readonly vmId: string;
+    readonly managerId: string;
+    readonly kind: IntentKind;
+  },
 ): Promise<IntentRow> {
   await db
     .insertInto('intent')

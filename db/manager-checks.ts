@@ -33,11 +33,7 @@ export async function storeCheck(db: Queryable, managerId: string, check: Stored
 
 /** What the last check found; `null` before the first. */
 export async function lastCheck(db: Queryable, managerId: string): Promise<StoredCheck | null> {
-  const row = await db
-    .selectFrom('backup_manager')
-    .select('last_check')
-    .where('id', '=', managerId)
-    .executeTakeFirst();
+  const row = await db.selectFrom('backup_manager').select('last_check').where('id', '=', managerId).executeTakeFirst();
   return row?.last_check ?? null;
 }
 

@@ -128,7 +128,12 @@ export async function vmsByVendorRef(
   db: Queryable,
   managerId: string,
   refs: readonly string[],
-): Promise<ReadonlyMap<string, { readonly vmId: string; readonly vmName: string; readonly enterpriseId: string; readonly datacenterId: string }>> {
+): Promise<
+  ReadonlyMap<
+    string,
+    { readonly vmId: string; readonly vmName: string; readonly enterpriseId: string; readonly datacenterId: string }
+  >
+> {
   if (refs.length === 0) return new Map();
   const rows = await db
     .selectFrom('vm_reference as r')

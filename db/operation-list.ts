@@ -91,10 +91,7 @@ export function operationView(db: Queryable, tenant: string | null, id: string) 
         'backup_results',
       ),
       jsonArrayFrom(
-        eb
-          .selectFrom('restore_result as t')
-          .select(['t.id', 't.result_id'])
-          .whereRef('t.operation_id', '=', 'o.id'),
+        eb.selectFrom('restore_result as t').select(['t.id', 't.result_id']).whereRef('t.operation_id', '=', 'o.id'),
       ).as('restore_results'),
     ])
     .where('o.id', '=', id)

@@ -22,7 +22,12 @@ export const NO_MANAGER = '00000000-0000-0000-0000-000000000000';
 
 /** An operation that shall begin. */
 export interface NewOperation {
-  readonly vm: { readonly id: string; readonly name: string; readonly enterpriseId: string; readonly datacenterId: string };
+  readonly vm: {
+    readonly id: string;
+    readonly name: string;
+    readonly enterpriseId: string;
+    readonly datacenterId: string;
+  };
   readonly kind: OperationKind;
   readonly origin: OperationOrigin;
   readonly request: OperationRequest;
@@ -295,68 +300,5 @@ export async function setProgress(db: Queryable, operationId: string, progress: 
     .where('id', '=', operationId)
     .where('finished_at', 'is', null)
     .where('progress', '<', progress)
-    .execute();
-}
-
-/** Operations that no run has taken up, oldest first, with the age in milliseconds by the database's clock. */
-export function unboundOperations(db: Queryable, olderThanMs: number) {
-  return db
-    .selectFrom('operation as o')
-    .innerJoin('virtual_machine as vm', 'vm.id', 'o.vm_id')
-    .innerJoin('datacenter as dc', 'dc.id', 'o.datacenter_id')
-    .innerJoin('enterprise as e', 'e.id', 'o.enterprise_id')
-    .select([
-      'o.id',
-      'o.kind',
-      'o.origin',
-      'o.vm_id',
-      'o.workflow_id',
-      'vm.name as vm_name',
-      'dc.name as datacenter_name',
-      'dc.task_queue',
-      'e.name as enterprise_name',
-    ])
-    .select(sql<number>`extract(epoch from now() - o.created_at) * 1000`.as('age_ms'))
-    .where('o.finished_at', 'is', null)
-    .where('o.run_id', 'is', null)
-    .where('o.created_at', '<', sql<Date>`now() - ${olderThanMs} * interval '1 millisecond'`)
-    .orderBy('o.created_at')
-    .limit(200)
-    .execute();
-}
-
-/** What is needed to start an operation's workflow. */
-export type StartableOperation = Awaited<ReturnType<typeof startableOperation>>;
-
-/** The same for one operation. */
-export function startableOperation(db: Queryable, operationId: string) {
-  return db
-    .selectFrom('operation as o')
-    .innerJoin('virtual_machine as vm', 'vm.id', 'o.vm_id')
-    .innerJoin('datacenter as dc', 'dc.id', 'o.datacenter_id')
-    .innerJoin('enterprise as e', 'e.id', 'o.enterprise_id')
-    .select([
-      'o.id',
-      'o.kind',
-      'o.origin',
-      'o.vm_id',
-      'o.workflow_id',
-      'vm.name as vm_name',
-      'dc.name as datacenter_name',
-      'dc.task_queue',
-      'e.name as enterprise_name',
-    ])
-    .where('o.id', '=', operationId)
-    .executeTakeFirstOrThrow();
-}
-
-/** Open operations that a run has taken up. */
-export function boundOpenOperations(db: Queryable) {
-  return db
-    .selectFrom('operation')
-    .select(['id', 'workflow_id', 'run_id', 'recovery'])
-    .where('finished_at', 'is', null)
-    .where('run_id', 'is not', null)
-    .orderBy('created_at')
     .execute();
 }

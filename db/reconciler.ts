@@ -40,8 +40,5 @@ export async function advanceWatermark(db: Queryable, to: Date): Promise<void> {
 
 /** Notes that every open operation has been looked at. */
 export async function recordFullPass(db: Queryable): Promise<void> {
-  await db
-    .updateTable('reconciler')
-    .set({ full_pass_at: sql<Date>`now()` })
-    .execute();
+  await db.updateTable('reconciler').set({ full_pass_at: sql<Date>`now()` }).execute();
 }

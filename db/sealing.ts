@@ -53,7 +53,9 @@ function readKeys(file: string): Buffer[] {
   const lines = text.split('\n').map((line) => line.trim());
   const keys = lines.filter((line) => line !== '').map((line) => Buffer.from(line, 'base64'));
   if (keys.length === 0 || keys.some((key) => key.length !== KEY_BYTES)) {
-    throw new SealError(`The master key file ${file} must hold 32 bytes in base64 on each line: openssl rand -base64 32`);
+    throw new SealError(
+      `The master key file ${file} must hold 32 bytes in base64 on each line: openssl rand -base64 32`,
+    );
   }
   return keys;
 }

@@ -278,11 +278,7 @@ export function sessionsToNotify(db: Queryable, managerId: string) {
 
 /** Notes that a session's end has been acted upon. */
 export async function markNotified(db: Queryable, sessionId: string): Promise<void> {
-  await db
-    .updateTable('session')
-    .set({ notified_at: sql<Date>`now()` })
-    .where('id', '=', sessionId)
-    .execute();
+  await db.updateTable('session').set({ notified_at: sql<Date>`now()` }).where('id', '=', sessionId).execute();
 }
 
 /** Ids of sessions of a manager that are known to belong to something else than this operation. */

@@ -202,12 +202,7 @@ export async function endUndoAttempt(
 
 /** The steps of an operation, in their order. */
 export function stepsOf(db: Queryable, operationId: string): Promise<StepRow[]> {
-  return db
-    .selectFrom('step')
-    .selectAll()
-    .where('operation_id', '=', operationId)
-    .orderBy('position')
-    .execute();
+  return db.selectFrom('step').selectAll().where('operation_id', '=', operationId).orderBy('position').execute();
 }
 
 /** Records how the wait for a session stands: it has no effect of its own, so it needs no attempt. */
@@ -229,6 +224,8 @@ export async function recordWatch(
     .where('operation_id', '=', operationId)
     .where('name', '=', 'WATCH')
     .where('state', 'in', ['PENDING', 'RUNNING'])
-    .where((eb) => eb.exists(eb.selectFrom('operation as o').select('o.id').where('o.id', '=', operationId).where(heldBy(runId))))
+    .where((eb) =>
+      eb.exists(eb.selectFrom('operation as o').select('o.id').where('o.id', '=', operationId).where(heldBy(runId))),
+    )
     .execute();
 }

@@ -14,11 +14,7 @@ export async function insertVm(trx: Queryable, vm: Insertable<VirtualMachineTabl
 }
 
 /** Changes a draft. */
-export async function updateDraft(
-  trx: Queryable,
-  id: string,
-  changes: Updateable<VirtualMachineTable>,
-): Promise<void> {
+export async function updateDraft(trx: Queryable, id: string, changes: Updateable<VirtualMachineTable>): Promise<void> {
   await trx
     .updateTable('virtual_machine')
     .set({ ...changes, version: sql<number>`version + 1`, updated_at: sql<Date>`now()` })
@@ -28,9 +24,5 @@ export async function updateDraft(
 
 /** Marks a draft as deleted: its name is free again, its events and results stay. */
 export async function deleteDraft(trx: Queryable, id: string): Promise<void> {
-  await trx
-    .updateTable('virtual_machine')
-    .set({ deleted_at: sql<Date>`now()` })
-    .where('id', '=', id)
-    .execute();
+  await trx.updateTable('virtual_machine').set({ deleted_at: sql<Date>`now()` }).where('id', '=', id).execute();
 }

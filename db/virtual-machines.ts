@@ -23,11 +23,7 @@ export interface LockedVm {
  * Reads a VM and keeps its row from changing until the transaction ends.
  * @param enterpriseId whose VMs may be seen; `null`: everybody's.
  */
-export async function lockVm(
-  trx: Queryable,
-  vmId: string,
-  enterpriseId: string | null,
-): Promise<LockedVm | undefined> {
+export async function lockVm(trx: Queryable, vmId: string, enterpriseId: string | null): Promise<LockedVm | undefined> {
   let query = trx
     .selectFrom('virtual_machine as vm')
     .selectAll('vm')

@@ -14,9 +14,7 @@ export async function beginTick(db: Queryable, managerId: string): Promise<Watch
   return db
     .insertInto('manager_watch')
     .values({ manager_id: managerId, tick: 1 })
-    .onConflict((conflict) =>
-      conflict.column('manager_id').doUpdateSet({ tick: sql<number>`manager_watch.tick + 1` }),
-    )
+    .onConflict((conflict) => conflict.column('manager_id').doUpdateSet({ tick: sql<number>`manager_watch.tick + 1` }))
     .returningAll()
     .executeTakeFirstOrThrow();
 }

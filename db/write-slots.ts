@@ -13,12 +13,7 @@ const LEASE = sql`now() + interval '40 seconds'`;
  * @param holder names the attempt that asks: the same holder has one ticket.
  * @returns whether the slot is granted now.
  */
-export async function takeWriteSlot(
-  db: Database,
-  managerId: string,
-  holder: string,
-  undo: boolean,
-): Promise<boolean> {
+export async function takeWriteSlot(db: Database, managerId: string, holder: string, undo: boolean): Promise<boolean> {
   return db.transaction().execute(async (trx) => {
     const manager = await trx
       .selectFrom('backup_manager')
@@ -53,11 +48,7 @@ export async function takeWriteSlot(
       .where('manager_id', '=', managerId)
       .executeTakeFirstOrThrow();
     if (taken + ahead >= manager.max_concurrent_writes) return false;
-    await trx
-      .updateTable('write_ticket')
-      .set({ granted_at: sql<Date>`now()` })
-      .where('id', '=', ticket.id)
-      .execute();
+    await trx.updateTable('write_ticket').set({ granted_at: sql<Date>`now()` }).where('id', '=', ticket.id).execute();
     return true;
   });
 }

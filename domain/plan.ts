@@ -46,7 +46,10 @@ function skipReason(name: StepName, { kind, hardware }: Intention): string | nul
   if (name === 'RECONFIGURE' && hardware !== undefined && sameHardware(hardware.current, hardware.desired)) {
     return 'the hardware stays as it is';
   }
-  if (name === 'COMMIT_DISKS' && (hardware === undefined || sameDisks(hardware.current.disks, hardware.desired.disks))) {
+  if (
+    name === 'COMMIT_DISKS' &&
+    (hardware === undefined || sameDisks(hardware.current.disks, hardware.desired.disks))
+  ) {
     return 'no disk changes';
   }
   if (name === 'REFRESH' && kind === 'SCHEDULED_BACKUP') {

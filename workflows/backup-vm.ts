@@ -1,5 +1,6 @@
 import type { OperationInput } from './contract.ts';
-import { requireSuccess, runOperation, steps } from './operation-run.ts';
+import { requireSuccess } from './failures.ts';
+import { runOperation, steps } from './operation-run.ts';
 
 /**
  * Backs a VM up now, for as long as it takes, while nobody else can touch it. The backup system does the work; this

@@ -36,7 +36,6 @@ export interface Briefing {
   readonly vmName: string;
   readonly datacenterName: string;
   readonly enterpriseName: string;
-  readonly requestedBy: string;
   readonly steps: readonly BriefedStep[];
 }
 

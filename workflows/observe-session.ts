@@ -1,5 +1,6 @@
 import type { OperationInput } from './contract.ts';
-import { requireSuccess, runOperation, steps } from './operation-run.ts';
+import { requireSuccess } from './failures.ts';
+import { runOperation, steps } from './operation-run.ts';
 
 /**
  * Holds the lock of a VM that the backup system works on without having been asked by us: its own schedule, or a

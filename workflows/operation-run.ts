@@ -4,9 +4,9 @@
  * @module
  */
 import {
-  ActivityFailure,
   ApplicationFailure,
   CancellationScope,
+  CancelledFailure,
   condition,
   defineSignal,
   isCancellation,
@@ -16,19 +16,18 @@ import {
   setHandler,
   upsertSearchAttributes,
 } from '@temporalio/workflow';
-import type { ErrorCode } from '../domain/errors.ts';
-import { kindSlug, type OperationError, POINT_OF_NO_RETURN, type StepName, type TerminalState } from '../domain/operations.ts';
+import { kindSlug, POINT_OF_NO_RETURN, type StepName, type TerminalState } from '../domain/operations.ts';
 import {
   type BriefedStep,
   type Briefing,
   type ControlActivities,
-  FENCED,
   type OperationInput,
   SESSION_CHANGED,
   type SessionView,
   type StepActivities,
   type StepInput,
 } from './contract.ts';
+import { applicationFailure, errorOf, isFenced } from './failures.ts';
 import { NEEDS_ATTENTION } from './search-attributes.ts';
 
 /** The database may be away for a while; an operation waits for it rather than fail. */
@@ -76,6 +75,10 @@ export async function runOperation(
   let outcome: TerminalState = 'SUCCEEDED';
   try {
     await story(operation);
+    // A cancel that came while the last step was ending still counts: nothing has been finished yet.
+    if (onFailure === 'ROLL_BACK' && operation.mayBeCancelled && CancellationScope.current().consideredCancelled) {
+      throw new CancelledFailure('the operation was cancelled');
+    }
   } catch (error) {
     if (isFenced(error)) throw error;
     failure = error;
@@ -112,6 +115,11 @@ export class OperationRun {
     this.#notices = notices;
     for (const step of briefing.steps) if (step.skip !== null) this.#marks.set(step, 'skipped');
     this.#showChecklist();
+  }
+
+  /** Whether there is still a way back. */
+  get mayBeCancelled(): boolean {
+    return !this.#crossed;
   }
 
   /**
@@ -275,14 +283,14 @@ export class OperationRun {
 
   /** The steps as a checklist, for the operator who opens the run in the Temporal UI. */
   #showChecklist(): void {
-    const { kind, vmName, datacenterName, enterpriseName, requestedBy } = this.#briefing;
+    const { kind, vmName, datacenterName, enterpriseName } = this.#briefing;
     const lines = this.#briefing.steps.map((step) => {
       const mark = this.#marks.get(step) ?? 'waiting';
       const box = mark === 'done' || mark === 'skipped' ? '[x]' : '[ ]';
       return `- ${box} ${describe(step)}: ${mark}${step.skip === null ? '' : ` (${step.skip})`}`;
     });
     setCurrentDetails(
-      `**${kindSlug(kind)} ${vmName}** in ${datacenterName} for ${enterpriseName}, requested by ${requestedBy}\n\n${lines.join('\n')}`,
+      `**${kindSlug(kind)} ${vmName}** in ${datacenterName} for ${enterpriseName}\n\n${lines.join('\n')}`,
     );
   }
 }
@@ -309,45 +317,4 @@ class SessionNotices {
 function describe(step: BriefedStep): string {
   const words = step.name.toLowerCase().replaceAll('_', ' ');
   return step.managerName === null ? words : `${words} in ${step.managerName}`;
-}
-
-/** The application failure at the bottom of an error, if there is one. */
-function applicationFailure(error: unknown): ApplicationFailure | undefined {
-  if (error instanceof ApplicationFailure) return error;
-  if (error instanceof ActivityFailure && error.cause instanceof ApplicationFailure) return error.cause;
-  return undefined;
-}
-
-function isFenced(error: unknown): boolean {
-  return applicationFailure(error)?.type === FENCED;
-}
-
-function errorOf(error: unknown): OperationError {
-  if (isCancellation(error)) return { code: 'CANCELLED', message: 'the operation was cancelled' };
-  const failure = applicationFailure(error);
-  const told = failure?.details?.[0] as OperationError | undefined;
-  if (told !== undefined) return told;
-  if (failure !== undefined) return { code: failure.type ?? 'INTERNAL', message: failure.message };
-  return { code: 'INTERNAL', message: String(error) };
-}
-
-/** Ends the story of a backup or a restore whose session did not do what it was begun for. */
-export function requireSuccess(session: SessionView, kind: 'backup' | 'restore'): void {
-  if (session.succeeded) return;
-  const code = failureCode(session, kind);
-  const message =
-    session.state === 'CANCELLED'
-      ? `the ${kind} was cancelled in the backup system`
-      : `the backup system says: ${session.message ?? 'the session failed'}`;
-  const error: OperationError = {
-    code,
-    message,
-    ...(session.message === null ? {} : { vendorMessage: session.message }),
-  };
-  throw ApplicationFailure.nonRetryable(message, code, error);
-}
-
-function failureCode(session: SessionView, kind: 'backup' | 'restore'): ErrorCode {
-  if (kind === 'restore') return 'RESTORE_FAILED';
-  return session.state === 'CANCELLED' ? 'BACKUP_CANCELLED' : 'BACKUP_FAILED';
 }

@@ -1,5 +1,6 @@
 import type { OperationInput } from './contract.ts';
-import { requireSuccess, runOperation, steps } from './operation-run.ts';
+import { requireSuccess } from './failures.ts';
+import { runOperation, steps } from './operation-run.ts';
 
 /**
  * Restores a backup into the VM as it is now. Started at most once: a second restore over the first is the one mistake

@@ -11,4 +11,11 @@ export const OPERATION_KIND = defineSearchAttributeKey('OperationKind', 'KEYWORD
 export const OPERATION_ID = defineSearchAttributeKey('OperationId', 'KEYWORD');
 export const NEEDS_ATTENTION = defineSearchAttributeKey('NeedsAttention', 'BOOL');
 
-export const SEARCH_ATTRIBUTES = [VM_ID, DATACENTER, ENTERPRISE, OPERATION_KIND, OPERATION_ID, NEEDS_ATTENTION] as const;
+export const SEARCH_ATTRIBUTES = [
+  VM_ID,
+  DATACENTER,
+  ENTERPRISE,
+  OPERATION_KIND,
+  OPERATION_ID,
+  NEEDS_ATTENTION,
+] as const;

@@ -72,13 +72,15 @@ export interface WorkflowStarter {
 
 /**
  * Starts the operation's workflow; already started is success.
+ * @returns whether this call started it.
  * @throws when Temporal cannot be reached in time: the reconciler will start it.
  */
-export async function startOperation(client: WorkflowStarter, operation: Startable, limits: Limits): Promise<void> {
+export async function startOperation(client: WorkflowStarter, operation: Startable, limits: Limits): Promise<boolean> {
   try {
     await client.workflow.start(workflowType(operation.kind, operation.origin), operationStart(operation, limits));
+    return true;
   } catch (error) {
-    if (error instanceof Error && error.name === 'WorkflowExecutionAlreadyStartedError') return;
+    if (error instanceof Error && error.name === 'WorkflowExecutionAlreadyStartedError') return false;
     throw error;
   }
 }

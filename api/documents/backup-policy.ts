@@ -18,7 +18,9 @@ function policyValue<T extends z.ZodType>(value: T, id: string) {
       z.strictObject({ mode: z.literal('dont_apply') }),
       z.strictObject({ mode: z.literal('define_in_vm') }),
     ])
-    .describe('fixed: the policy decides. dont_apply: the backup system decides. define_in_vm: the virtual machine must say.')
+    .describe(
+      'fixed: the policy decides. dont_apply: the backup system decides. define_in_vm: the virtual machine must say.',
+    )
     .meta({ id });
 }
 

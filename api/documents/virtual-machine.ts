@@ -31,7 +31,10 @@ const Disks = z
   .array(Disk)
   .min(1)
   .max(MAX_DISKS)
-  .refine((disks) => new Set(disks.map((disk) => disk.label)).size === disks.length, 'every disk needs a label of its own');
+  .refine(
+    (disks) => new Set(disks.map((disk) => disk.label)).size === disks.length,
+    'every disk needs a label of its own',
+  );
 
 const Chosen = z
   .strictObject({
@@ -172,7 +175,13 @@ export function toVirtualMachine(row: VmView): z.infer<typeof VirtualMachine> {
 function toLock(row: VmView): z.infer<typeof VirtualMachine>['lock'] {
   const { lock_operation_id: operationId, lock_kind: kind, lock_since: since } = row;
   if (operationId === null || kind === null || since === null) return null;
-  return { operationId, kind, reason: row.lock_reason, since: iso(since), ageSeconds: Math.max(0, row.lock_age_seconds ?? 0) };
+  return {
+    operationId,
+    kind,
+    reason: row.lock_reason,
+    since: iso(since),
+    ageSeconds: Math.max(0, row.lock_age_seconds ?? 0),
+  };
 }
 
 /** A choice with its keys in one order and nothing undefined, so that equal choices are equal texts. */
@@ -192,6 +201,9 @@ export function writableChoice({ policyId, configurations }: ChosenPolicy) {
 /** Whether two choices mean the same, whatever the order of the policies. */
 export function sameChoices(a: readonly ChosenPolicy[], b: readonly ChosenPolicy[]): boolean {
   const text = (choices: readonly ChosenPolicy[]) =>
-    choices.map((choice) => JSON.stringify(writableChoice(choice))).toSorted().join('\n');
+    choices
+      .map((choice) => JSON.stringify(writableChoice(choice)))
+      .toSorted()
+      .join('\n');
   return text(a) === text(b);
 }

@@ -83,7 +83,8 @@ export function allowanceRoutes({ db }: ApiDependencies) {
       const { id } = c.req.valid('param');
       const { datacenterId, ...query } = c.req.valid('query');
       const page = pageRequest(c, query, { datacenterId });
-      if ((await enterpriseById(db, c.get('principal').enterpriseId, id)) === undefined) throw notFound('enterprise', id);
+      if ((await enterpriseById(db, c.get('principal').enterpriseId, id)) === undefined)
+        throw notFound('enterprise', id);
       const found = await listPolicies(db, { datacenterId, allowedTo: id }, page);
       return c.json(pageAnswer(c, found, toPolicy, { datacenterId }), 200);
     })

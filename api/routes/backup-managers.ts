@@ -122,7 +122,7 @@ const check = createRoute({
   request: { params: ID_PATH },
   responses: {
     200: json(ManagerCheck, 'What was found; reachable may be false.'),
-    ...problems('NOT_FOUND', 'BACKUP_PLUGIN_NOT_LOADED', 'CHECK_TIMED_OUT', 'TEMPORAL_UNAVAILABLE'),
+    ...problems('NOT_FOUND', 'CHECK_TIMED_OUT', 'TEMPORAL_UNAVAILABLE'),
   },
 });
 

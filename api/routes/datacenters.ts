@@ -83,6 +83,7 @@ const read = createRoute({
   responses: { 200: json(Datacenter, 'The datacenter.'), ...problems('NOT_FOUND') },
 });
 
+/** The routes of datacenters. */
 export function datacenterRoutes({ db }: ApiDependencies) {
   return newRoutes()
     .openapi(list, async (c) => {

@@ -61,6 +61,7 @@ const read = createRoute({
   responses: { 200: json(Enterprise, 'The enterprise.'), ...problems('NOT_FOUND') },
 });
 
+/** The routes of enterprises. */
 export function enterpriseRoutes({ db }: ApiDependencies) {
   return newRoutes()
     .openapi(list, async (c) => {

@@ -74,6 +74,7 @@ const error = createRoute({
   },
 });
 
+/** The routes that need no token. */
 export function openRoutes({ db, temporal, logger, config }: ApiDependencies) {
   const probe = async (name: string, ask: () => Promise<unknown>): Promise<{ reachable: boolean }> => {
     const late = Promise.withResolvers<never>();
@@ -120,13 +121,17 @@ export function openRoutes({ db, temporal, logger, config }: ApiDependencies) {
       ]);
       const ready = database.reachable && temporalServer.reachable;
       const answer = { database, temporal: temporalServer };
-      return ready ? c.json({ status: 'ready' as const, ...answer }, 200) : c.json({ status: 'not ready' as const, ...answer }, 503);
+      return ready
+        ? c.json({ status: 'ready' as const, ...answer }, 200)
+        : c.json({ status: 'not ready' as const, ...answer }, 503);
     })
     .openapi(errors, (c) => {
-      const lines = Object.keys(ERRORS).filter(isErrorCode).map((code) => {
-        const { status, title } = errorDefinition(code);
-        return `- [${code}](${errorPage(code)}) (${status}): ${title}`;
-      });
+      const lines = Object.keys(ERRORS)
+        .filter(isErrorCode)
+        .map((code) => {
+          const { status, title } = errorDefinition(code);
+          return `- [${code}](${errorPage(code)}) (${status}): ${title}`;
+        });
       return c.body(`# Errors\n\n${lines.join('\n')}\n`, 200, MARKDOWN);
     })
     .openapi(error, async (c) => {

@@ -62,6 +62,7 @@ const list = createRoute({
   responses: { 200: json(PluginTypes, 'All kinds.'), ...problems() },
 });
 
+/** The routes of plugin types. */
 export function pluginTypeRoutes() {
   return newRoutes().openapi(list, (c) =>
     c.json({ backupSystems: BACKUP_PLUGIN_TYPES, hypervisors: HYPERVISOR_PLUGIN_TYPES }, 200),

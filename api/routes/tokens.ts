@@ -30,9 +30,7 @@ const CreatedToken = z
   .object({ ...Token.shape, token: z.string().describe('The token itself. It is shown this once.') })
   .meta({ id: 'CreatedToken' });
 
-const NewToken = z
-  .strictObject({ name: Name, role: z.enum(['ENTERPRISE_ADMIN', 'USER']) })
-  .meta({ id: 'NewToken' });
+const NewToken = z.strictObject({ name: Name, role: z.enum(['ENTERPRISE_ADMIN', 'USER']) }).meta({ id: 'NewToken' });
 
 const TAGS = ['Tokens'];
 const PRIVILEGE = requires('ENTERPRISE_MANAGE');
@@ -55,7 +53,8 @@ const create = createRoute({
   operationId: 'createToken',
   tags: TAGS,
   summary: 'Create a token for an enterprise',
-  description: 'The token is in this answer and nowhere else. CLOUD_ADMIN and PLATFORM tokens are made at the command line.',
+  description:
+    'The token is in this answer and nowhere else. CLOUD_ADMIN and PLATFORM tokens are made at the command line.',
   security: BEARER,
   middleware: PRIVILEGE,
   request: { params: ID_PATH, body: requiredBody(NewToken) },
@@ -74,12 +73,14 @@ const revoke = createRoute({
   responses: { 204: { description: 'Revoked.' }, ...problems('NOT_FOUND') },
 });
 
+/** The routes of tokens. */
 export function tokenRoutes({ db }: ApiDependencies) {
   return newRoutes()
     .openapi(list, async (c) => {
       const { id } = c.req.valid('param');
       const page = pageRequest(c, c.req.valid('query'));
-      if ((await enterpriseById(db, c.get('principal').enterpriseId, id)) === undefined) throw notFound('enterprise', id);
+      if ((await enterpriseById(db, c.get('principal').enterpriseId, id)) === undefined)
+        throw notFound('enterprise', id);
       return c.json(pageAnswer(c, await listTokens(db, id, page), toToken), 200);
     })
     .openapi(create, async (c) => {

@@ -3,6 +3,7 @@
  * the simulator's fault switches.
  * @module
  */
+import { DateTime } from 'luxon';
 import { z } from 'zod';
 import type { Call, Server } from './http.ts';
 
@@ -37,8 +38,8 @@ export interface ShownSchedule {
   readonly members: number;
   /** `Weekly 23:30 Europe/Madrid on Monday, Thursday` */
   readonly when: string;
-  /** ISO 8601. */
-  readonly nextRun: string | undefined;
+  /** `2026-11-23 22:30`, in the schedule's own zone; `never` where it only runs when it is told to. */
+  readonly nextRun: string;
 }
 
 /** What the administrator of the backup system sees and does. */
@@ -111,7 +112,7 @@ export function avamarConsole(server: Server): AvamarConsole {
             group: group.name,
             members: group.memberCount,
             when: recurrence(schedule),
-            nextRun: schedule.nextRunTime,
+            nextRun: nextRun(schedule),
           };
         }),
       );
@@ -156,4 +157,9 @@ export function avamarConsole(server: Server): AvamarConsole {
 function recurrence({ recurrenceEnum, startTime, timeZoneId, weeklyData }: z.infer<typeof Schedule>): string {
   const days = weeklyData === undefined ? '' : ` on ${weeklyData.daysOfWeek.join(', ')}`;
   return `${recurrenceEnum} ${startTime} ${timeZoneId}${days}`;
+}
+
+function nextRun({ nextRunTime, timeZoneId }: z.infer<typeof Schedule>): string {
+  if (nextRunTime === undefined) return 'never';
+  return DateTime.fromISO(nextRunTime, { zone: timeZoneId }).toFormat('yyyy-MM-dd HH:mm');
 }

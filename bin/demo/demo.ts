@@ -2,19 +2,15 @@
  * `npm run demo`: plays the main job against a running Holdfast, over HTTP alone.
  * @module
  */
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
 import type { Config } from '../../temporal.config.ts';
-import { StartError } from '../parts/part.ts';
-import { apiFor } from './api-client.ts';
-import { avamarConsole } from './avamar-console.ts';
+import { ApiProblem } from './api-client.ts';
+import { type Address, apiUrl, type Connections, connect, developmentTokens, requireApi } from './connect.ts';
 import { OperationSummary } from './documents.ts';
-import { serverAt } from './http.ts';
-import { hypervisorView } from './hypervisor-view.ts';
-import { readInventory } from './inventory.ts';
+import { type Inventory, readInventory } from './inventory.ts';
 import { backUp } from './scenes/back-up.ts';
 import { checkManager, deployAll } from './scenes/deploy.ts';
 import { expire } from './scenes/expire.ts';
@@ -23,14 +19,15 @@ import { refuseSchedule } from './scenes/refuse-schedule.ts';
 import { restore, restoreDeployedAnew } from './scenes/restore.ts';
 import { keepLookout, scheduledBackup } from './scenes/scheduled-backup.ts';
 import { openScreen } from './screen.ts';
-import { type Story, StoryEnds, type Surprise } from './story.ts';
+import { type Findings, type Story, StoryEnds, type Surprise } from './story.ts';
 import { timeline } from './timeline.ts';
 import { revokeTokens } from './tokens.ts';
 import { duration } from './wording.ts';
 
 const INVENTORY = fileURLToPath(new URL('../../docs/examples/inventory.yaml', import.meta.url));
-/** How long the cleaning up after Ctrl-C may take. Milliseconds. */
-const CLEAN_UP_LIMIT_MS = 10_000;
+/** How long the ending may take, and how long after Ctrl-C. Milliseconds. */
+const ENDING_LIMIT_MS = 120_000;
+const INTERRUPTED_LIMIT_MS = 10_000;
 
 /**
  * Plays the demo. `process.exitCode` becomes 1 when something was not as expected, 130 after Ctrl-C.
@@ -40,31 +37,34 @@ const CLEAN_UP_LIMIT_MS = 10_000;
 export async function runDemo(argv: string[], config: Config): Promise<void> {
   const { values } = parseArgs({ args: argv, options: { inventory: { type: 'string', default: INVENTORY } } });
   const inventory = readInventory(values.inventory);
-  const url = apiUrl(config);
-  await requireApi(url);
-  const tokens = developmentTokens(config);
+  await requireApi(apiUrl(config));
+  const screen = openScreen(process.stdout);
+  const address: Address = { config, tokens: developmentTokens(config), screen };
 
-  const interrupted = new AbortController();
-  const interrupt = () => interrupted.abort();
+  const interruption = new AbortController();
+  const { signal } = interruption;
+  const interrupt = () => interruption.abort();
   process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
   const begun = Date.now();
-  const story = openStory(config, url, tokens, inventory, interrupted.signal);
-  const { screen } = story;
-  screen.title('Holdfast: virtual machines and their backups, as one');
-  screen.line(`the API on ${url}, the Temporal UI on ${config.temporal.uiUrl}`);
+  const findings: Findings = { looked: 0, surprises: [] };
+  screen.title('Holdfast: virtual machines together with their backups');
+  screen.line(`the API on ${apiUrl(config)}, the Temporal UI on ${config.temporal.uiUrl}`);
   try {
-    await play(story);
+    await play({ screen, inventory, findings, ...connect(address, signal) });
   } catch (error) {
-    if (!interrupted.signal.aborted) story.surprises.push(toSurprise(error, config));
+    if (!signal.aborted) findings.surprises.push(toSurprise(error, config));
   }
-  // From here on a second Ctrl-C ends the demo at once.
+  // A second Ctrl-C ends the demo at once.
   process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
-  const cleaning = openStory(config, url, tokens, inventory, AbortSignal.timeout(CLEAN_UP_LIMIT_MS));
-  if (interrupted.signal.aborted) screen.line('\ninterrupted');
-  else await showTimeline(cleaning, begun);
-  await cleanUp(cleaning);
-  if (interrupted.signal.aborted) process.exitCode = 130;
-  else close(story, begun);
+
+  // What was interrupted can no longer be used for the ending.
+  const ending = connect(address, AbortSignal.timeout(signal.aborted ? INTERRUPTED_LIMIT_MS : ENDING_LIMIT_MS));
+  if (!signal.aborted) await showTimeline(address, ending, inventory, begun);
+  await tidyUp(address, ending, inventory);
+  if (signal.aborted) {
+    screen.title('Interrupted. Operations that had begun go on; the next demo waits for them.');
+    process.exitCode = 130;
+  } else close(address, findings, Date.now() - begun);
 }
 
 /** The scenes, in order. */
@@ -73,7 +73,7 @@ async function play(story: Story): Promise<void> {
   await revokeTokens(story.admin, story.inventory.enterprises);
   const cast = await prepare(story);
   await checkManager(story, cast);
-  const since = new Date().toISOString();
+  const deployedAt = new Date().toISOString();
   await deployAll(story, cast);
   const backups = await backUp(story, cast);
   const lookout = await keepLookout(story, cast);
@@ -81,93 +81,30 @@ async function play(story: Story): Promise<void> {
     await restore(story, cast, backups);
     await restoreDeployedAnew(story, cast, backups);
     await refuseSchedule(story, cast);
-    await scheduledBackup(story, cast, lookout, since);
+    await scheduledBackup(story, cast, lookout, deployedAt);
   } finally {
     await lookout.stop();
   }
   await expire(story, cast, backups);
 }
 
-function openStory(
-  config: Config,
-  url: string,
-  tokens: Tokens,
-  inventory: Story['inventory'],
-  signal: AbortSignal,
-): Story {
-  const screen = openScreen(process.stdout);
-  const { hypervisorPort, avamarPort, backupSeconds } = config.simulators;
-  const reach = (called: string, at: string) =>
-    serverAt({ called, url: at, signal, onAway: (text) => screen.line(text) });
-  const api = reach('The API', url);
-  const apiAs = (token: string) => apiFor(api, token);
-  return {
-    screen,
-    inventory,
-    admin: apiAs(tokens.CLOUD_ADMIN),
-    platform: apiAs(tokens.PLATFORM),
-    apiAs,
-    avamar: avamarConsole(reach('The Avamar simulator', `http://127.0.0.1:${avamarPort}`)),
-    hypervisor: hypervisorView(reach('The hypervisor simulator', `http://127.0.0.1:${hypervisorPort}`)),
-    surprises: [],
-    signal,
-    backupSeconds,
-  };
-}
-
-/** A wildcard is where the API listens, not where it can be called. */
-function apiUrl({ api: { host, port } }: Config): string {
-  const name = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host;
-  return `http://${name.includes(':') ? `[${name}]` : name}:${port}`;
-}
-
-async function requireApi(url: string): Promise<void> {
-  const alive = await fetch(`${url}/healthz`, { signal: AbortSignal.timeout(5_000) }).then(
-    ({ ok }) => ok,
-    () => false,
-  );
-  if (!alive)
-    throw new StartError(
-      `Holdfast does not answer on ${url}: run npm start in another terminal, then npm run demo again.`,
-    );
-}
-
-const DevelopmentTokens = z.array(z.object({ role: z.string(), token: z.string() }));
-type Tokens = Readonly<Record<'CLOUD_ADMIN' | 'PLATFORM', string>>;
-
-/** The tokens that `npm start` wrote for development. */
-function developmentTokens({ dataDir }: Config): Tokens {
-  const file = join(dataDir, 'dev-tokens.json');
-  let tokens: z.infer<typeof DevelopmentTokens>;
-  try {
-    tokens = DevelopmentTokens.parse(JSON.parse(readFileSync(file, 'utf8')));
-  } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new StartError(`The development tokens of npm start cannot be read from ${file}: ${why}`);
-  }
-  const of = (role: string) => {
-    const found = tokens.find((token) => token.role === role);
-    if (found === undefined) throw new StartError(`${file} has no ${role} token: stop npm start and start it again.`);
-    return found.token;
-  };
-  return { CLOUD_ADMIN: of('CLOUD_ADMIN'), PLATFORM: of('PLATFORM') };
-}
-
 function toSurprise(error: unknown, { dataDir }: Config): Surprise {
   const what = error instanceof Error ? error.message : String(error);
-  return { what, look: error instanceof StoryEnds ? error.look : join(dataDir, 'logs') };
+  if (error instanceof StoryEnds) return { what, look: error.look };
+  if (error instanceof ApiProblem && error.status === 401) {
+    return { what, look: `${join(dataDir, 'dev-tokens.json')}: are its tokens those of the npm start that runs?` };
+  }
+  return { what, look: join(dataDir, 'logs') };
 }
 
 /** Every operation since the demo began, on the machines of the inventory. */
-async function showTimeline({ screen, admin, inventory }: Story, begun: number): Promise<void> {
+async function showTimeline({ screen }: Address, { admin }: Connections, inventory: Inventory, begun: number) {
   const names = inventory.virtualMachines.map(({ name }) => name);
   try {
     const page = await admin.get('/v1/operations?limit=200', z.object({ items: z.array(OperationSummary) }));
-    const ours = page.items.filter(
-      ({ vm, createdAt }) => names.includes(vm.name) && Date.parse(createdAt) >= begun - 1_000,
-    );
+    const ours = page.items.filter(({ vm, createdAt }) => names.includes(vm.name) && Date.parse(createdAt) >= begun);
     if (ours.length === 0) return;
-    screen.title('What was done, and the page of each run in the Temporal UI');
+    screen.title('What was done: when it began, how it ended, how long it took, and its page in the Temporal UI');
     for (const { line, link } of timeline(ours)) {
       screen.line(line);
       screen.aside(`  ${link}`);
@@ -178,25 +115,29 @@ async function showTimeline({ screen, admin, inventory }: Story, begun: number):
 }
 
 /** Takes back what the demo changed for itself: faults, the simulator's pace, tokens. */
-async function cleanUp({ screen, avamar, admin, inventory, backupSeconds }: Story): Promise<void> {
+async function tidyUp({ screen, config }: Address, { admin, avamar }: Connections, inventory: Inventory) {
+  screen.line();
   try {
     await avamar.removeFaults();
-    await avamar.backupsTake(backupSeconds);
+    await avamar.backupsTake(config.simulators.backupSeconds);
     const revoked = await revokeTokens(admin, inventory.enterprises);
-    screen.line();
-    screen.aside(`${revoked} tokens revoked; the virtual machines stay deployed, the next demo begins anew with them`);
+    screen.aside(
+      `The demo's ${revoked} tokens are revoked. The virtual machines stay; the next demo begins anew with them.`,
+    );
   } catch (error) {
     screen.line(`Not everything could be tidied up: ${error instanceof Error ? error.message : String(error)}`);
   }
 }
 
-function close({ screen, surprises }: Story, begun: number): void {
-  const took = duration(Date.now() - begun);
+function close({ screen, config }: Address, { looked, surprises }: Findings, milliseconds: number): void {
+  const took = duration(milliseconds);
   if (surprises.length === 0) {
-    screen.title(`Everything was as it should be, in ${took}.`);
+    screen.title(`All ${looked} facts were as they should be, in ${took}.`);
+    screen.line(`Every operation can be read step by step on ${config.temporal.uiUrl}`);
+    screen.line(`The API that the demo used is described at ${apiUrl(config)}/openapi.json`);
     return;
   }
-  screen.title(`Not everything was as it should be (${took}):`);
+  screen.title(`Not everything was as it should be (${looked} facts in ${took}):`);
   for (const { what, look } of surprises) {
     screen.line(what);
     screen.aside(`  look at ${look}`);

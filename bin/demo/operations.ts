@@ -56,9 +56,9 @@ export async function succeeded(story: Story, begun: readonly Operation[]): Prom
   throw new StoryEnds({ what: `${slug(kind)} of ${vm.name} ended ${state}${words}`, look: links.temporalUi });
 }
 
-function underWay({ kind, vm, steps, attentionReason }: Operation): string {
+function underWay({ kind, vm, steps, progress, attentionReason }: Operation): string {
   const step = steps.find(({ state }) => state === 'RUNNING')?.name;
-  return [slug(kind), vm.name, step, attentionReason].filter(Boolean).join(' ');
+  return [slug(kind), vm.name, step, progress > 0 ? `${progress} %` : '', attentionReason].filter(Boolean).join(' ');
 }
 
 function took({ createdAt, finishedAt }: Operation): string {

@@ -6,8 +6,8 @@
 import { styleText } from 'node:util';
 
 const INDENT = '     ';
-/** Where the output is no terminal, progress is told so often. Milliseconds. */
-const PLAIN_PROGRESS_MS = 10_000;
+/** Where the output is no terminal, progress is told when nothing else was for this long. Milliseconds. */
+const PLAIN_PROGRESS_MS = 5_000;
 
 type Style = Parameters<typeof styleText>[0];
 
@@ -29,12 +29,12 @@ export interface Screen {
 /** @param output usually `process.stdout`. */
 export function openScreen(output: NodeJS.WriteStream): Screen {
   let unfinished = false;
-  let toldAt = 0;
+  let toldAt = Date.now();
   const paint = (style: Style, text: string) => styleText(style, text, { stream: output });
   const write = (text: string) => {
     output.write(`${unfinished ? '\r\u001b[2K' : ''}${text}\n`);
     unfinished = false;
-    toldAt = 0;
+    toldAt = Date.now();
   };
   return {
     title: (text) => write(`\n${paint('bold', text)}`),

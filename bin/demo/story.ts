@@ -16,6 +16,13 @@ export interface Surprise {
   readonly look: string;
 }
 
+/** What came of looking. */
+export interface Findings {
+  /** How many facts were looked at. */
+  looked: number;
+  readonly surprises: Surprise[];
+}
+
 /** The story cannot go on. */
 export class StoryEnds extends Error {
   override readonly name = 'StoryEnds';
@@ -37,10 +44,8 @@ export interface Story {
   readonly apiAs: (token: string) => Api;
   readonly avamar: AvamarConsole;
   readonly hypervisor: HypervisorView;
-  readonly surprises: Surprise[];
+  readonly findings: Findings;
   readonly signal: AbortSignal;
-  /** Seconds that a backup takes in the simulator. */
-  readonly backupSeconds: number;
 }
 
 /** A tenant with its two tokens. */
@@ -84,7 +89,8 @@ export const actors = ({ restored, expiring, refused, scheduled }: Cast): Actor[
 /** Says whether something is as it should be; what is not is told again at the end, with where to look. */
 export function expect(story: Story, good: boolean, what: string, look: string): void {
   story.screen.fact(good, what);
-  if (!good) story.surprises.push({ what: `This is not so: ${what}`, look });
+  story.findings.looked += 1;
+  if (!good) story.findings.surprises.push({ what: `This is not so: ${what}`, look });
 }
 
 const PAUSE_MS = 700;

@@ -29,3 +29,10 @@ export function date(iso: string | null): string {
 export function size(bytes: number | null): string {
   return bytes === null ? 'size unknown' : `${Math.round((bytes / 1024 ** 3) * 10) / 10} GiB`;
 }
+
+const LONGEST_NAME = 40;
+
+/** A long name without its middle: the end of what a backup system calls a backup tells it from others. */
+export function short(name: string): string {
+  return name.length <= LONGEST_NAME ? name : `${name.slice(0, 18)}…${name.slice(19 - LONGEST_NAME)}`;
+}

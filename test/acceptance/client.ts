@@ -19,7 +19,12 @@ export interface Document {
   readonly [field: string]: any;
 }
 
-export type Client = (method: string, path: string, body?: unknown, headers?: Record<string, string>) => Promise<Answer>;
+export type Client = (
+  method: string,
+  path: string,
+  body?: unknown,
+  headers?: Record<string, string>,
+) => Promise<Answer>;
 
 /** A client with that token. */
 export function clientOf(url: string, token: string): Client {

@@ -57,14 +57,14 @@ test('a deploy whose schedule is refused ends ROLLED_BACK: no VM, no schedule, n
     error: { code: 'BACKUP_SYSTEM_REFUSED', vendorMessage: expect.stringContaining('quota is exhausted') },
     residue: [],
   });
-  expect(
-    operation['steps'].map((step: Document) => [step['name'], step['state'], step['compensation'].state]),
-  ).toEqual([
-    ['ALLOCATE', 'DONE', 'DONE'],
-    ['CONFIGURE', 'DONE', 'DONE'],
-    ['POWER_ON', 'DONE', 'DONE'],
-    ['BACKUP_SCHEDULE', 'FAILED', 'DONE'],
-  ]);
+  expect(operation['steps'].map((step: Document) => [step['name'], step['state'], step['compensation'].state])).toEqual(
+    [
+      ['ALLOCATE', 'DONE', 'DONE'],
+      ['CONFIGURE', 'DONE', 'DONE'],
+      ['POWER_ON', 'DONE', 'DONE'],
+      ['BACKUP_SCHEDULE', 'FAILED', 'DONE'],
+    ],
+  );
   expect((await platform('GET', `/v1/virtual-machines/${vmId}`)).body).toMatchObject({
     state: 'NOT_ALLOCATED',
     lock: null,

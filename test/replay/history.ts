@@ -111,10 +111,14 @@ export class History {
   waits(milliseconds: number): this {
     this.#timers += 1;
     const id = String(this.#timers);
-    const startedEvent = this.#commands('TIMER_STARTED', { timerMs: milliseconds }, {
-      timerId: id,
-      startToFireTimeout: `${milliseconds / 1000}s`,
-    });
+    const startedEvent = this.#commands(
+      'TIMER_STARTED',
+      { timerMs: milliseconds },
+      {
+        timerId: id,
+        startToFireTimeout: `${milliseconds / 1000}s`,
+      },
+    );
     this.#timer = { id, startedEvent };
     return this;
   }
@@ -165,31 +169,43 @@ export class History {
   }
 
   continuedAsNew(...args: readonly unknown[]): this {
-    this.#commands('WORKFLOW_EXECUTION_CONTINUED_AS_NEW', { again: args }, {
-      newExecutionRunId: 'next',
-      workflowType: { name: this.workflowType },
-      taskQueue: TASK_QUEUE,
-      input: payloads(args),
-    });
+    this.#commands(
+      'WORKFLOW_EXECUTION_CONTINUED_AS_NEW',
+      { again: args },
+      {
+        newExecutionRunId: 'next',
+        workflowType: { name: this.workflowType },
+        taskQueue: TASK_QUEUE,
+        input: payloads(args),
+      },
+    );
     return this;
   }
 
   #scheduled(activity: string, args: readonly unknown[]): number {
     this.#activities += 1;
-    return this.#commands('ACTIVITY_TASK_SCHEDULED', { activity, args }, {
-      activityId: String(this.#activities),
-      activityType: { name: activity },
-      taskQueue: TASK_QUEUE,
-      input: payloads(args),
-    });
+    return this.#commands(
+      'ACTIVITY_TASK_SCHEDULED',
+      { activity, args },
+      {
+        activityId: String(this.#activities),
+        activityType: { name: activity },
+        taskQueue: TASK_QUEUE,
+        input: payloads(args),
+      },
+    );
   }
 
   #askedToStop(activity: string, args: readonly unknown[]): { scheduled: number; asked: number } {
     const scheduled = this.#scheduled(activity, args);
     this.cancelRequested();
-    const asked = this.#commands('ACTIVITY_TASK_CANCEL_REQUESTED', { stop: 'activity' }, {
-      scheduledEventId: scheduled,
-    });
+    const asked = this.#commands(
+      'ACTIVITY_TASK_CANCEL_REQUESTED',
+      { stop: 'activity' },
+      {
+        scheduledEventId: scheduled,
+      },
+    );
     return { scheduled, asked };
   }
 

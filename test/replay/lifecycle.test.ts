@@ -156,78 +156,84 @@ describe.each(OPERATIONS)('$kind', (operation) => {
   });
 });
 
-describe.each(OPERATIONS.filter(({ kind }) => ASK_FIRST.includes(kind)))('$kind first asks the backup systems', (operation) => {
-  const begun = () => new OperationHistory(operation).begins();
+describe.each(OPERATIONS.filter(({ kind }) => ASK_FIRST.includes(kind)))(
+  '$kind first asks the backup systems',
+  (operation) => {
+    const begun = () => new OperationHistory(operation).begins();
 
-  test('a session is running: there was no effect, and nothing is undone', async () => {
-    const busy = { code: 'VM_BEING_BACKED_UP', message: 'a backup is running' };
-    await follows(
-      begun()
-        .fails(...begun().question(), busy)
-        .finishes('ROLLED_BACK', busy),
+    test('a session is running: there was no effect, and nothing is undone', async () => {
+      const busy = { code: 'VM_BEING_BACKED_UP', message: 'a backup is running' };
+      await follows(
+        begun()
+          .fails(...begun().question(), busy)
+          .finishes('ROLLED_BACK', busy),
+      );
+    });
+
+    test('cancelled while it asks: there was no effect, and nothing is undone', () =>
+      follows(
+        begun()
+          .stops(...begun().question())
+          .decides(true)
+          .finishesCancelled(),
+      ));
+  },
+);
+
+describe.each(OPERATIONS.filter((operation) => irreversible(operation).length > 0))(
+  '$kind, no way back',
+  (operation) => {
+    const steps = reversible(operation);
+    const forward = irreversible(operation);
+    const reached = () => new OperationHistory(operation).begins().asksFirst().takes(steps);
+    const eachStep = forward.map((step, index) => ({ step, name: told(step), before: forward.slice(0, index) }));
+
+    test('a cancel that came first is obeyed', () =>
+      follows(reached().crosses(false).undoes(steps).finishes('CANCELLED', CANCELLED)));
+
+    test('a cancel that came while the last step ended is obeyed', async () => {
+      const last = steps.at(-1) as (typeof steps)[number];
+      const history = new OperationHistory(operation).begins().asksFirst().takes(steps.slice(0, -1));
+      await follows(
+        history
+          .completesFirst(...history.attempt(last))
+          .crosses(false)
+          .undoes(steps)
+          .finishes('CANCELLED', CANCELLED),
+      );
+    });
+
+    test('a cancellation while it crosses, and ever after, is too late', async () => {
+      const history = reached().meanwhile(cancel, 'crossPointOfNoReturn', [OPERATION_ID], true);
+      for (const step of forward) history.meanwhile(cancel, ...history.attempt(step));
+      history.meanwhile(cancel, ...history.end('SUCCEEDED', null), 'SUCCEEDED');
+      await follows(history.succeeded());
+    });
+
+    test('it belongs to another run when it crosses: nothing is undone', () =>
+      follows(reached().fails('crossPointOfNoReturn', [OPERATION_ID], FENCED).failed('FENCED')));
+
+    test.each(eachStep)('$name is refused: nothing is undone', ({ step, before }) =>
+      follows(
+        reached()
+          .crosses(true)
+          .takes(before)
+          .fails(...reached().attempt(step), REFUSAL)
+          .finishes('FAILED', REFUSAL),
+      ),
     );
-  });
 
-  test('cancelled while it asks: there was no effect, and nothing is undone', () =>
-    follows(
-      begun()
-        .stops(...begun().question())
-        .decides(true)
-        .finishesCancelled(),
-    ));
-});
-
-describe.each(OPERATIONS.filter((operation) => irreversible(operation).length > 0))('$kind, no way back', (operation) => {
-  const steps = reversible(operation);
-  const forward = irreversible(operation);
-  const reached = () => new OperationHistory(operation).begins().asksFirst().takes(steps);
-  const eachStep = forward.map((step, index) => ({ step, name: told(step), before: forward.slice(0, index) }));
-
-  test('a cancel that came first is obeyed', () =>
-    follows(reached().crosses(false).undoes(steps).finishes('CANCELLED', CANCELLED)));
-
-  test('a cancel that came while the last step ended is obeyed', async () => {
-    const last = steps.at(-1) as (typeof steps)[number];
-    const history = new OperationHistory(operation).begins().asksFirst().takes(steps.slice(0, -1));
-    await follows(
-      history
-        .completesFirst(...history.attempt(last))
-        .crosses(false)
-        .undoes(steps)
-        .finishes('CANCELLED', CANCELLED),
+    test.each(eachStep)('$name belongs to another run: nothing is undone', ({ step, before }) =>
+      follows(
+        reached()
+          .crosses(true)
+          .takes(before)
+          .fails(...reached().attempt(step), FENCED)
+          .failed('FENCED'),
+      ),
     );
-  });
-
-  test('a cancellation while it crosses, and ever after, is too late', async () => {
-    const history = reached().meanwhile(cancel, 'crossPointOfNoReturn', [OPERATION_ID], true);
-    for (const step of forward) history.meanwhile(cancel, ...history.attempt(step));
-    history.meanwhile(cancel, ...history.end('SUCCEEDED', null), 'SUCCEEDED');
-    await follows(history.succeeded());
-  });
-
-  test('it belongs to another run when it crosses: nothing is undone', () =>
-    follows(reached().fails('crossPointOfNoReturn', [OPERATION_ID], FENCED).failed('FENCED')));
-
-  test.each(eachStep)('$name is refused: nothing is undone', ({ step, before }) =>
-    follows(
-      reached()
-        .crosses(true)
-        .takes(before)
-        .fails(...reached().attempt(step), REFUSAL)
-        .finishes('FAILED', REFUSAL),
-    ),
-  );
-
-  test.each(eachStep)('$name belongs to another run: nothing is undone', ({ step, before }) =>
-    follows(
-      reached()
-        .crosses(true)
-        .takes(before)
-        .fails(...reached().attempt(step), FENCED)
-        .failed('FENCED'),
-    ),
-  );
-});
+  },
+);
 
 describe('what is not to be done', () => {
   test('a deploy without a policy calls no backup system', () => {

@@ -2,7 +2,13 @@
  * Histories of operations: begun, steps taken, steps undone, finished.
  * @module
  */
-import type { OperationError, OperationKind, OperationOrigin, StepName, TerminalState } from '../../domain/operations.ts';
+import type {
+  OperationError,
+  OperationKind,
+  OperationOrigin,
+  StepName,
+  TerminalState,
+} from '../../domain/operations.ts';
 import { POINT_OF_NO_RETURN } from '../../domain/operations.ts';
 import { type Intention, type PlannedStep, planSteps } from '../../domain/plan.ts';
 import type { BackupSchedule } from '../../domain/schedules.ts';
@@ -19,6 +25,15 @@ export const HOUR = 3_600_000;
 export const REFUSAL: Told = { code: 'BACKUP_SYSTEM_REFUSED', message: 'no room' };
 export const FENCED: Told = { code: 'FENCED', message: 'another run carries the operation on' };
 export const CANCELLED: OperationError = { code: 'CANCELLED', message: 'the operation was cancelled' };
+
+/** A session that ended badly, as the operation tells it. */
+export const cancelledThere: OperationError = {
+  code: 'BACKUP_CANCELLED',
+  message: 'the backup was cancelled in the backup system',
+};
+export function failedThere(kind: 'BACKUP' | 'RESTORE'): OperationError {
+  return { code: `${kind}_FAILED`, message: 'the backup system says: disk full', vendorMessage: 'disk full' };
+}
 
 const ACTIVITIES: Readonly<Partial<Record<StepName, string>>> = {
   ALLOCATE: 'allocate',
@@ -105,7 +120,6 @@ export class OperationHistory extends History {
       vmName: 'web-1',
       datacenterName: 'dc-madrid',
       enterpriseName: 'Acme',
-      requestedBy: 'portal',
       steps,
     };
   }

@@ -7,7 +7,13 @@ import { withReplay } from './replay.ts';
 const { follows } = withReplay();
 
 describe('watching a backup system', () => {
-  const input: WatchInput = { managerId: 'm1', managerName: 'avamar', busyMs: 5_000, idleMs: 30_000, resultsSyncMs: 600_000 };
+  const input: WatchInput = {
+    managerId: 'm1',
+    managerName: 'avamar',
+    busyMs: 5_000,
+    idleMs: 30_000,
+    resultsSyncMs: 600_000,
+  };
   const watching = () => new History('watchManager', input);
   const seen = (summary: Partial<TickSummary> = {}): TickSummary => ({
     inFlight: 0,

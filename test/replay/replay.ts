@@ -24,9 +24,9 @@ export interface Replayed {
 }
 
 export interface Replay {
-  replay(history: History): Promise<Replayed>;
+  readonly replay: (history: History) => Promise<Replayed>;
   /** Fails unless the workflow does what the history tells, in its order and with its inputs. */
-  follows(history: History): Promise<void>;
+  readonly follows: (history: History) => Promise<void>;
 }
 
 type Replayable = ReplayHistoriesIterable extends Iterable<infer T> | AsyncIterable<infer T> ? T : never;
@@ -68,7 +68,7 @@ export function withReplay(): Replay {
 
   return {
     replay,
-    async follows(history) {
+    follows: async (history) => {
       expect(await replay(history)).toEqual({ commands: history.commands, error: undefined });
     },
   };

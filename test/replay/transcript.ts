@@ -46,7 +46,7 @@ function readable(command: Given): Command {
   if (command.cancelTimer) return { stop: 'timer' };
   if (command.startTimer) {
     const { seconds, nanos } = command.startTimer.startToFireTimeout ?? {};
-    return { timerMs: Number(seconds ?? 0) * 1000 + Number(nanos ?? 0) / 1e6 };
+    return { timerMs: Number(seconds ?? 0) * 1000 + (nanos ?? 0) / 1e6 };
   }
   if (command.upsertWorkflowSearchAttributes) {
     const fields = command.upsertWorkflowSearchAttributes.searchAttributes?.indexedFields ?? {};

@@ -6,7 +6,7 @@ import { type Api, refusalOf } from '../api-client.ts';
 import { BackupResult, type Operation, VirtualMachine } from '../documents.ts';
 import { succeeded } from '../operations.ts';
 import { type Actor, type Cast, expect, type Story, StoryEnds, until } from '../story.ts';
-import { date, duration, size, slug } from '../wording.ts';
+import { date, duration, short, size, slug } from '../wording.ts';
 
 /** The disk of the data that are lost and found again: the second, after the system's. */
 const MARKER_DISK = 1;
@@ -94,7 +94,7 @@ async function resultOf(api: Api, { id }: Actor, operationId: string): Promise<B
 export function resultRow(result: BackupResult): string[] {
   const { name, status, startedAt, endedAt, sizeBytes, copies } = result;
   return [
-    name,
+    short(name),
     status,
     endedAt === null ? '' : `took ${duration(Date.parse(endedAt) - Date.parse(startedAt))}`,
     size(sizeBytes),

@@ -5,7 +5,6 @@
 import { ManagerCheck } from '../documents.ts';
 import { readVm, succeeded } from '../operations.ts';
 import { actors, type Cast, expect, type Story } from '../story.ts';
-import { date } from '../wording.ts';
 import { saveDraft } from './prepare.ts';
 
 /** Scene 2. */
@@ -50,7 +49,7 @@ export async function deployAll(story: Story, cast: Cast): Promise<string | unde
     const schedules = await avamar.schedulesOf(actor.id);
     complete &&= state === 'ON' && schedules.length === 1 && schedules[0]?.members === 1;
     for (const { when, nextRun } of schedules) {
-      rows.push([actor.name, hypervisorRef ?? '', when, `next ${date(nextRun ?? null)}`]);
+      rows.push([actor.name, hypervisorRef ?? '', when, `next ${nextRun}`]);
     }
   }
   screen.table(rows);

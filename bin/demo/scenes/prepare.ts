@@ -46,19 +46,21 @@ export async function prepare(story: Story): Promise<Cast> {
     if (tenant === undefined || policy === undefined)
       throw new Error(`the inventory was checked, yet ${plan.name} misses something`);
     await admin.put(`/v1/enterprises/${tenant.id}/backup-policies/${policy.id}`, undefined, z.null());
-    const known = await existingVm(story, tenant, plan.name);
-    if (known !== undefined && known.datacenterId !== datacenter.id) {
+    const find = () => existingVm(story, tenant, plan.name);
+    const json = { name: plan.name, datacenterId: datacenter.id, ...draft(policy, plan) };
+    const make = () => tenant.administrator.post('/v1/virtual-machines', json, VirtualMachine);
+    const { thing: vm, made } = await findOrMake(find, make);
+    if (vm.datacenterId !== datacenter.id) {
       throw new StoryEnds({
-        what: `${plan.name} runs in another datacenter than ${datacenter.name}`,
+        what: `${vm.name} is in another datacenter than ${datacenter.name}`,
         look: 'npm run reset',
       });
     }
-    const vm = known ?? (await createVm(tenant, datacenter, policy, plan));
     rows.push([
       'virtual machine',
-      plan.name,
+      vm.name,
       `${tenant.name}, policy ${policy.code}`,
-      known === undefined ? 'made' : vm.state,
+      made === 'made' ? made : `was there, ${vm.state}`,
     ]);
     return { id: vm.id, name: vm.name, tenant, policy, plan };
   };
@@ -180,18 +182,6 @@ async function findOrMake<T>(
 async function existingVm({ platform }: Story, tenant: Tenant, name: string): Promise<VirtualMachine | undefined> {
   const path = `/v1/virtual-machines?name=${name}&enterpriseId=${tenant.id}`;
   return (await platform.list(path, VirtualMachine))[0];
-}
-
-async function createVm(
-  tenant: Tenant,
-  datacenter: Datacenter,
-  policy: Policy,
-  plan: PlannedVm,
-): Promise<VirtualMachine> {
-  const path = '/v1/virtual-machines';
-  const json = { name: plan.name, datacenterId: datacenter.id, ...draft(policy, plan) };
-  const find = async () => (await tenant.administrator.list(`${path}?name=${plan.name}`, VirtualMachine))[0];
-  return (await findOrMake(find, () => tenant.administrator.post(path, json, VirtualMachine))).thing;
 }
 
 /** What an earlier run left is undeployed, so that every run of the story begins alike. */

@@ -73,16 +73,17 @@ export async function scheduledBackup(
     story,
     { text: `waiting for the scheduled backup of ${actor.name}`, seconds, look: story.avamar.url },
     async () => {
-      return lookout.sighting ?? (await find());
+      const found = await find();
+      return lookout.sighting ?? (found?.status === 'IN_PROGRESS' ? undefined : found);
     },
   );
   const seen = lookout.sighting;
-  if (seen === undefined) screen.line(`it ended before it was seen under way; that is a result without a lock`);
+  if (seen === undefined) screen.line('it had ended when Holdfast noticed it: that makes a result without a lock');
   else {
     const what = `at ${clock(seen.at)} ${actor.name} was LOCKED by a ${slug(seen.kind)}: ${seen.reason}`;
     expect(story, seen.kind === 'SCHEDULED_BACKUP', what, `GET /v1/operations?vmId=${actor.id}`);
   }
-  const result = await until(story, { text: `waiting for the end of that backup`, seconds, look: path }, async () => {
+  const result = await until(story, { text: 'waiting for its end', seconds, look: path }, async () => {
     const found = await find();
     return found === undefined || found.status === 'IN_PROGRESS' ? undefined : found;
   });

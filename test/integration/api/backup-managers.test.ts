@@ -147,5 +147,7 @@ test('a manager of no datacenter is 404', async () => {
   const nowhere = `/v1/datacenters/${crypto.randomUUID()}/backup-managers`;
   expect((await api.send(api.tokens.admin, 'GET', nowhere)).status).toBe(404);
   expect((await api.send(api.tokens.admin, 'POST', nowhere, { body: body() })).status).toBe(404);
-  expect((await api.send(api.tokens.admin, 'POST', `/v1/backup-managers/${crypto.randomUUID()}/check`)).status).toBe(404);
+  expect((await api.send(api.tokens.admin, 'POST', `/v1/backup-managers/${crypto.randomUUID()}/check`)).status).toBe(
+    404,
+  );
 });

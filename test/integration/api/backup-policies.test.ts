@@ -42,16 +42,41 @@ test('the code is unique within its datacenter alone', async () => {
 });
 
 test.each([
-  ['a type that the plugin has not', { configurations: [{ ...DAILY, type: 'SNAPSHOT' }] }, 'BACKUP_NON_VALID_TYPE', '/configurations/0/type'],
-  ['a subtype that the plugin has not', { configurations: [{ type: 'COMPLETE', subtype: 'DEFINED_HOUR' }] }, 'BACKUP_NON_VALID_PERIOD', '/configurations/0/subtype'],
-  ['a time that is none', { configurations: [{ ...DAILY, time: { mode: 'fixed', value: '25:00' } }] }, 'BACKUP_INVALID_DATE_FORMAT', '/configurations/0/time'],
+  [
+    'a type that the plugin has not',
+    { configurations: [{ ...DAILY, type: 'SNAPSHOT' }] },
+    'BACKUP_NON_VALID_TYPE',
+    '/configurations/0/type',
+  ],
+  [
+    'a subtype that the plugin has not',
+    { configurations: [{ type: 'COMPLETE', subtype: 'DEFINED_HOUR' }] },
+    'BACKUP_NON_VALID_PERIOD',
+    '/configurations/0/subtype',
+  ],
+  [
+    'a time that is none',
+    { configurations: [{ ...DAILY, time: { mode: 'fixed', value: '25:00' } }] },
+    'BACKUP_INVALID_DATE_FORMAT',
+    '/configurations/0/time',
+  ],
   ['the same pair twice', { configurations: [DAILY, DAILY] }, 'BACKUP_NOT_UNIQUE', '/configurations/1/subtype'],
   ['replication', { replication: true }, 'BACKUP_INVALID_REPLICATION_OPTION', '/replication'],
   ['a manager of nowhere', { managerId: crypto.randomUUID() }, 'BACKUP_MANAGER_NOT_FOUND', '/managerId'],
   ['a time zone that is none', { timeZone: 'Mars/Olympus' }, 'INVALID_REQUEST', '/timeZone'],
   ['an offset as time zone', { timeZone: '+01:00' }, 'INVALID_REQUEST', '/timeZone'],
-  ['a mode that is none', { configurations: [{ ...DAILY, days: { mode: 'maybe' } }] }, 'INVALID_REQUEST', '/configurations/0/days/mode'],
-  ['a value beside dont_apply', { configurations: [{ ...DAILY, time: { mode: 'dont_apply', value: '1' } }] }, 'INVALID_REQUEST', '/configurations/0/time/value'],
+  [
+    'a mode that is none',
+    { configurations: [{ ...DAILY, days: { mode: 'maybe' } }] },
+    'INVALID_REQUEST',
+    '/configurations/0/days/mode',
+  ],
+  [
+    'a value beside dont_apply',
+    { configurations: [{ ...DAILY, time: { mode: 'dont_apply', value: '1' } }] },
+    'INVALID_REQUEST',
+    '/configurations/0/time/value',
+  ],
 ])('422 for %s', async (_name, more, code, pointer) => {
   const answer = await api.send(api.tokens.admin, 'POST', path(), { body: body(more) });
   expect([answer.status, answer.body.code]).toEqual([422, code]);
@@ -92,7 +117,12 @@ test('a policy in use keeps what the backup system does, and can be renamed', as
   expect([restricted.status, restricted.body.code]).toEqual([409, 'BACKUP_POLICY_CANNOT_BE_RESTRICTED']);
 
   await api.expectStatus(204, enterprise.admin, 'DELETE', vm.links.self);
-  await api.expectStatus(204, api.tokens.admin, 'DELETE', `/v1/enterprises/${enterprise.id}/backup-policies/${policy.id}`);
+  await api.expectStatus(
+    204,
+    api.tokens.admin,
+    'DELETE',
+    `/v1/enterprises/${enterprise.id}/backup-policies/${policy.id}`,
+  );
   await api.expectStatus(204, api.tokens.admin, 'DELETE', policy.links.self);
 });
 

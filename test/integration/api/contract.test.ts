@@ -100,7 +100,10 @@ function valueOf(given: Document): fc.Arbitrary<unknown> {
   switch (type) {
     case 'string':
       if (schema['format'] === 'uuid') return fc.oneof(fc.constantFrom(...ids), fc.uuid());
-      return fc.oneof(fc.constantFrom('03:30', 'Europe/Madrid', 'http://x', 'a'), fc.string({ unit: 'binary', maxLength: 40 }));
+      return fc.oneof(
+        fc.constantFrom('03:30', 'Europe/Madrid', 'http://x', 'a'),
+        fc.string({ unit: 'binary', maxLength: 40 }),
+      );
     case 'integer':
     case 'number':
       return fc.integer({ min: schema['minimum'] ?? -10, max: Math.min(schema['maximum'] ?? 1e6, 1e6) });
@@ -157,12 +160,13 @@ test('whatever is sent, the answer is one that the document declares', { timeout
         if (value === undefined) continue;
         const text = (typeof value === 'string' ? value : JSON.stringify(value)).toWellFormed();
         if (parameter['in'] === 'query') query.set(parameter['name'], text);
-        else if (parameter['in'] === 'path') path = path.replace(`{${parameter['name']}}`, encodeURIComponent(text) || 'x');
+        else if (parameter['in'] === 'path')
+          path = path.replace(`{${parameter['name']}}`, encodeURIComponent(text) || 'x');
         else if (/^[\x20-\x7e]*$/.test(text)) headers[parameter['name']] = text;
       }
       // A segment of dots is resolved away by every client.
       if (path.split('/').some((segment) => /^\.{1,2}$/.test(segment))) return;
-      const answer = await api.send(token, operation.method, `${path}?${query}`, { raw, headers });
+      const answer = await api.send(token, operation.method, `${path}?${query.toString()}`, { raw, headers });
       const problem = contractProblem(operation, answer);
       if (problem !== undefined) findings.push(`${operation.method} ${operation.path}: ${problem}`);
     });

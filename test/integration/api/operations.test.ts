@@ -104,7 +104,7 @@ test('a VM does one thing at a time', async () => {
       api.send(enterprise.admin, 'POST', `${vm.links.self}/${action}`),
     ),
   );
-  expect(answers.map((answer) => answer.status).toSorted()).toEqual([202, 409, 409, 409]);
+  expect(answers.map((answer) => String(answer.status)).toSorted()).toEqual(['202', '409', '409', '409']);
   const winner = answers.find((answer) => answer.status === 202)?.body;
   for (const { body } of answers.filter((answer) => answer.status === 409)) {
     expect(body).toMatchObject({ code: 'VM_LOCKED', legacyCode: 'VM-2', holder: { operationId: winner.id } });
@@ -165,7 +165,9 @@ test('options that a request does not know are refused', async () => {
   const vm = await newVm('ON');
   const answer = await api.send(enterprise.admin, 'POST', `${vm.links.self}/undeploy`, { body: { force: true } });
   expect([answer.status, answer.body.errors[0].pointer]).toEqual([422, '/force']);
-  const forced = await api.send(enterprise.admin, 'POST', `${vm.links.self}/undeploy`, { body: { forceUndeploy: true } });
+  const forced = await api.send(enterprise.admin, 'POST', `${vm.links.self}/undeploy`, {
+    body: { forceUndeploy: true },
+  });
   expect(forced.status).toBe(202);
 });
 
@@ -241,11 +243,17 @@ test('a restore hangs under its backup', async () => {
     })
     .execute();
   const restores = await api.expectStatus(200, enterprise.user, 'GET', path);
-  expect(restores.items).toMatchObject([{ resultId: result, vmId: vm.id, operationId: operation.id, status: 'IN_PROGRESS' }]);
+  expect(restores.items).toMatchObject([
+    { resultId: result, vmId: vm.id, operationId: operation.id, status: 'IN_PROGRESS' },
+  ]);
   const shown = await api.expectStatus(200, enterprise.user, 'GET', operation.links.self);
   expect(shown.links.restores).toBe(path);
   const unknown = await api.send(enterprise.user, 'POST', `/v1/backup-results/${crypto.randomUUID()}/restores`);
-  expect([unknown.status, unknown.body.code, unknown.body.legacyCode]).toEqual([404, 'BACKUP_RESTORE_NOT_FOUND', 'BC-20']);
+  expect([unknown.status, unknown.body.code, unknown.body.legacyCode]).toEqual([
+    404,
+    'BACKUP_RESTORE_NOT_FOUND',
+    'BC-20',
+  ]);
 });
 
 test('an operation tells how each step ended, how it was undone and what was left', async () => {

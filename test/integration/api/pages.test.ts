@@ -48,6 +48,11 @@ test('a cursor belongs to its list and its filters', async () => {
   }
   const events = await api.expectStatus(200, api.tokens.admin, 'GET', '/v1/events?limit=1&entity=TOKEN');
   expect(await refused(`/v1/events?entity=ENTERPRISE&cursor=${events.nextCursor}`)).toEqual([400, 'INVALID_CURSOR']);
-  const next = await api.expectStatus(200, api.tokens.admin, 'GET', `/v1/events?entity=TOKEN&limit=5&cursor=${events.nextCursor}`);
+  const next = await api.expectStatus(
+    200,
+    api.tokens.admin,
+    'GET',
+    `/v1/events?entity=TOKEN&limit=5&cursor=${events.nextCursor}`,
+  );
   expect(next.items.length).toBeGreaterThan(0);
 });

@@ -136,7 +136,11 @@ test('tenants are told nothing of the inside of a datacenter', async () => {
 
 test('a token row that was made to see everything by mistake sees nothing', async () => {
   await api.db.schema.alterTable('token').dropConstraint('token_check').execute();
-  await api.db.updateTable('token').set({ enterprise_id: null }).where('id', '=', foreign['token'] as string).execute();
+  await api.db
+    .updateTable('token')
+    .set({ enterprise_id: null })
+    .where('id', '=', foreign['token'] as string)
+    .execute();
   const { createToken } = await import('../../../db/tokens.ts');
   const { token } = await createToken(api.db, { role: 'USER', name: 'wrong', enterpriseId: null });
   expect((await api.send(token, 'GET', '/v1/virtual-machines')).status).toBe(401);

@@ -7,11 +7,11 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
-import { Client, Connection } from '@temporalio/client';
 import { pino } from 'pino';
 import { inject } from 'vitest';
 import { createApp } from '../../../api/app.ts';
 import { createOperationRequests } from '../../../api/operation-requests.ts';
+import { openTemporal } from '../../../api/temporal-client.ts';
 import { connect } from '../../../db/connect.ts';
 import { openSealing } from '../../../db/sealing.ts';
 import { createToken } from '../../../db/tokens.ts';
@@ -38,9 +38,7 @@ export interface RequestOptions {
 export type TestApi = Awaited<ReturnType<typeof startTestApi>>;
 
 /** Starts the API; each one has a database of its own. */
-export async function startTestApi(
-  options: { readonly databaseUrl?: string; readonly temporalAddress?: string } = {},
-) {
+export async function startTestApi(options: { readonly databaseUrl?: string; readonly temporalAddress?: string } = {}) {
   const folder = mkdtempSync(join(tmpdir(), 'holdfast-test-api-'));
   const database = await testDatabase();
   const db =
@@ -58,19 +56,19 @@ export async function startTestApi(
     }),
   );
   const config = loadConfig({});
-  const temporal = new Client({
-    connection: Connection.lazy({ address: options.temporalAddress ?? inject('temporalAddress') }),
-    namespace: 'default',
+  const temporal = await openTemporal({
+    ...config.temporal,
+    address: options.temporalAddress ?? inject('temporalAddress'),
   });
   const operations = createOperationRequests({
     db,
-    temporal,
+    temporal: temporal.client,
     logger,
     limits: config.limits,
     periodicTaskQueue: `periodic-${database.url.split('/').at(-1)}`,
   });
   const sealing = openSealing({ masterKeyFile: undefined, dataDir: folder });
-  const app = createApp({ db, operations, temporal, sealing, logger, config });
+  const app = createApp({ db, operations, temporal: temporal.client, sealing, logger, config });
 
   const tokens = {
     admin: (await createToken(database.db, { role: 'CLOUD_ADMIN', name: 'admin', enterpriseId: null })).token,
@@ -184,7 +182,7 @@ export async function startTestApi(
       database.db.updateTable('virtual_machine').set({ state }).where('id', '=', vmId).execute(),
 
     async stop() {
-      await temporal.connection.close();
+      await temporal.close();
       if (options.databaseUrl !== undefined) await db.destroy();
       await database.drop();
       rmSync(folder, { recursive: true, force: true });

@@ -85,7 +85,16 @@ test.each([
   ['257 processors', { cpu: 257 }, '/cpu'],
   ['half a processor', { cpu: 0.5 }, '/cpu'],
   ['no disk', { disks: [] }, '/disks'],
-  ['two disks of one label', { disks: [{ label: 'a', sizeGiB: 1 }, { label: 'a', sizeGiB: 2 }] }, '/disks'],
+  [
+    'two disks of one label',
+    {
+      disks: [
+        { label: 'a', sizeGiB: 1 },
+        { label: 'a', sizeGiB: 2 },
+      ],
+    },
+    '/disks',
+  ],
   ['a disk of nothing', { disks: [{ label: 'a', sizeGiB: 0 }] }, '/disks/0/sizeGiB'],
   ['a datacenter of nowhere', { datacenterId: crypto.randomUUID() }, '/datacenterId'],
 ])('422 for %s', async (_name, more, pointer) => {
@@ -99,7 +108,11 @@ test('a chosen policy must be allowed, and be given what it leaves to the VM', a
   const open = await allowedPolicy(IN_VM);
   const choose = async (backupPolicies: object[]) => {
     const answer = await post(enterprise.admin, vmBody(datacenter.id, api.unique('chooser'), { backupPolicies }));
-    return [answer.status, answer.body.code, answer.body.errors?.map((problem: { pointer: string }) => problem.pointer)];
+    return [
+      answer.status,
+      answer.body.code,
+      answer.body.errors?.map((problem: { pointer: string }) => problem.pointer),
+    ];
   };
   expect(await choose([{ policyId: hidden.id }])).toEqual([
     422,
@@ -226,7 +239,10 @@ test('a VM shows its schedules, its reference and what was left behind', async (
   expect(await api.expectStatus(200, enterprise.user, 'GET', vm.links.self)).toMatchObject({
     hypervisorRef: 'vm-42',
     schedules: [
-      { manager: { id: manager.id, name: manager.name }, policies: [{ id: policy.id, code: policy.code, name: 'Nightly' }] },
+      {
+        manager: { id: manager.id, name: manager.name },
+        policies: [{ id: policy.id, code: policy.code, name: 'Nightly' }],
+      },
     ],
     residue: [{ ref: 'left', systemName: manager.name, clearedAt: null }],
   });

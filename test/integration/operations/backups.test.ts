@@ -62,7 +62,12 @@ test('a backup is listed IN_PROGRESS as soon as its session is known, and locks 
 
 test('a backup that fails in the backup system stays listed, with the vendor’s words', async () => {
   const vmId = await deployed('back-2');
-  await world.avamarOutcome({ clientName: 'back-2', state: 'FAILURE', codeReason: 'snapshot creation failed', times: 1 });
+  await world.avamarOutcome({
+    clientName: 'back-2',
+    state: 'FAILURE',
+    codeReason: 'snapshot creation failed',
+    times: 1,
+  });
   const { operationId } = await world.requests.backup(request(vmId));
   expect(await world.ended(operationId)).toMatchObject({ state: 'FAILED', error: { code: 'BACKUP_FAILED' } });
   const [failed] = await results(vmId);
@@ -114,7 +119,9 @@ test('a start whose answer is lost is found again: one backup, not two', async (
   expect(await world.ended(operationId, 60_000)).toMatchObject({ state: 'SUCCEEDED' });
   expect(await results(vmId)).toHaveLength(1);
   const { content: activities } = await world.avamar('GET', '/activities?domain=/&recursive=true&size=500');
-  expect(activities.filter((activity: { clientName: string }) => activity.clientName?.startsWith('back-4'))).toHaveLength(1);
+  expect(
+    activities.filter((activity: { clientName: string }) => activity.clientName?.startsWith('back-4')),
+  ).toHaveLength(1);
 }, 90_000);
 
 test('a backup that the backup system begins by itself locks the VM and leaves a result', async () => {
@@ -139,11 +146,19 @@ test('a backup that the backup system begins by itself locks the VM and leaves a
 test('an undeploy is refused before any effect while the backup system works on the VM', async () => {
   const vmId = await deployed('back-6');
   await world.db.deleteFrom('manager_watch').execute();
-  const [ref] = await world.db.selectFrom('vm_reference').select('ref').where('vm_id', '=', vmId).where('system', '=', 'BACKUP_SYSTEM').execute();
+  const [ref] = await world.db
+    .selectFrom('vm_reference')
+    .select('ref')
+    .where('vm_id', '=', vmId)
+    .where('system', '=', 'BACKUP_SYSTEM')
+    .execute();
   await world.avamar('POST', `/clients/${ref?.ref}/backup`, { targets: [{ name: 'ALL', pluginNumber: 1016 }] });
   try {
     const { operationId } = await world.requests.undeploy(request(vmId));
-    expect(await world.ended(operationId)).toMatchObject({ state: 'ROLLED_BACK', error: { code: 'VM_BEING_BACKED_UP' } });
+    expect(await world.ended(operationId)).toMatchObject({
+      state: 'ROLLED_BACK',
+      error: { code: 'VM_BEING_BACKED_UP' },
+    });
     expect(await world.story(operationId)).toEqual([
       'BACKUP_SCHEDULE PENDING',
       'POWER_OFF PENDING',
@@ -164,7 +179,11 @@ test('cancelling a backup stops it in the backup system and says so', async () =
     body: JSON.stringify({ backupSeconds: 60 }),
   });
   const { operationId } = await world.requests.backup(request(vmId));
-  await until('the session is known', () => results(vmId), (rows) => rows.length > 0);
+  await until(
+    'the session is known',
+    () => results(vmId),
+    (rows) => rows.length > 0,
+  );
   const { workflow_id: workflowId } = await world.operation(operationId);
   await world.client.workflow.getHandle(workflowId).cancel();
   expect(await world.ended(operationId)).toMatchObject({ state: 'CANCELLED' });

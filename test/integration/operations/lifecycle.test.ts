@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { existingSchedules } from '../../../db/operation-context.ts';
-import { DAILY, startWorld, type World } from './world.ts';
+import { DAILY, startWorld, until, type World } from './world.ts';
 
 let world: World;
 let gold: string;
@@ -138,7 +138,13 @@ test('power goes off and on', async () => {
 
 test('an answer that is lost is not asked for twice: each effect happens once', async () => {
   const vmId = await world.newVm('once-1', [gold]);
-  await world.breakHypervisor({ method: 'PUT', path: `/vms/${vmId}$`, when: 'after', times: 1, action: { drop: true } });
+  await world.breakHypervisor({
+    method: 'PUT',
+    path: `/vms/${vmId}$`,
+    when: 'after',
+    times: 1,
+    action: { drop: true },
+  });
   const { operationId } = await world.requests.deploy(request(vmId));
   // The next attempt waits until the lost write can have no further effect: 25 s.
   const operation = await world.ended(operationId, 60_000);
@@ -175,3 +181,27 @@ test('what cannot be undone is named as residue, and the VM can be undeployed fr
   const left = await world.db.selectFrom('residue').selectAll().where('vm_id', '=', vmId).execute();
   expect(left.every((row) => row.cleared_at !== null)).toBe(true);
 });
+
+test('a deploy that is cancelled in the Temporal UI undoes what it had done and ends CANCELLED', async () => {
+  const vmId = await world.newVm('cancel-1', [gold]);
+  await world.breakAvamar({ path: '/api/v1/virtualcenters', when: 'before', action: { delayMs: 400 } });
+  const { operationId } = await world.requests.deploy(request(vmId));
+  await until(
+    'the last step runs',
+    () => world.story(operationId),
+    (story) => story.includes('BACKUP_SCHEDULE RUNNING'),
+  );
+  const { workflow_id: workflowId } = await world.operation(operationId);
+  await world.client.workflow.getHandle(workflowId).cancel();
+  const operation = await world.ended(operationId, 60_000);
+  await world.mendAvamar();
+  expect(operation).toMatchObject({ state: 'CANCELLED', error: { code: 'CANCELLED' } });
+  expect((await world.story(operationId)).slice(0, 3)).toEqual([
+    'ALLOCATE DONE/DONE',
+    'CONFIGURE DONE/DONE',
+    'POWER_ON DONE/DONE',
+  ]);
+  expect(await world.vm(vmId)).toMatchObject({ state: 'NOT_ALLOCATED', operation_id: null });
+  expect((await world.hypervisorVms()).map((vm) => vm.id)).not.toContain(vmId);
+  expect(await schedulesInAvamar(vmId)).toEqual([]);
+}, 90_000);

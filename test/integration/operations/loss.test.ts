@@ -1,4 +1,6 @@
+import type { Client } from '@temporalio/client';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { createOperationRequests } from '../../../api/operation-requests.ts';
 import { startWorld, until, type World } from './world.ts';
 
 let world: World;
@@ -11,18 +13,29 @@ afterAll(() => world.stop());
 
 const request = (vmId: string) => ({ principal: world.principal, vmId, body: {} });
 
-test('what was requested while no worker and no Temporal client was there is started by the reconciler', async () => {
+test('an operation whose start never reached Temporal is started by the reconciler', async () => {
   const vmId = await world.newVm('late-1', [gold]);
-  const { operationId } = await world.requests.deploy(request(vmId));
-  // As if the start had never reached Temporal: the run is removed before a worker sees it.
-  await world.stopWorker();
-  const other = await world.newVm('late-2', []);
-  const { requests } = world;
-  const second = await requests.deploy(request(other));
-  const { workflow_id: workflowId } = await world.operation(second.operationId);
-  await world.client.workflow.getHandle(workflowId).terminate('as if it had never been started');
-  await world.startWorker();
+  const unreachable = createOperationRequests({
+    ...world.deps,
+    periodicTaskQueue: 'none',
+    temporal: {
+      connection: { withDeadline: () => Promise.reject(new Error('Temporal is away')) },
+    } as unknown as Client,
+  });
+  const { operationId } = await unreachable.deploy(request(vmId));
+  expect(await world.operation(operationId)).toMatchObject({ state: 'REQUESTED', run_id: null });
   expect((await world.ended(operationId)).state).toBe('SUCCEEDED');
+});
+
+test('a run that is terminated before it began anything ends its operation, and the VM is free', async () => {
+  await world.stopWorker();
+  const vmId = await world.newVm('late-2', []);
+  const { operationId } = await world.requests.deploy(request(vmId));
+  const { workflow_id: workflowId } = await world.operation(operationId);
+  await world.client.workflow.getHandle(workflowId).terminate('by an operator');
+  await world.startWorker();
+  expect(await world.ended(operationId)).toMatchObject({ state: 'FAILED', error: { code: 'RUN_LOST' } });
+  expect(await world.vm(vmId)).toMatchObject({ state: 'NOT_ALLOCATED', operation_id: null });
 });
 
 test('an operation that could not be started in time ends FAILED and frees the VM', async () => {
@@ -105,7 +118,11 @@ test('a backup whose run is lost goes on: its session is adopted and its result 
   const vmId = await world.newVm('lost-2', [gold]);
   await world.ended((await world.requests.deploy(request(vmId))).operationId);
   const { operationId } = await world.requests.backup(request(vmId));
-  await until('the backup runs', () => world.story(operationId), (story) => story.includes('WATCH RUNNING'));
+  await until(
+    'the backup runs',
+    () => world.story(operationId),
+    (story) => story.includes('WATCH RUNNING'),
+  );
   const { workflow_id: workflowId, run_id: runId } = await world.operation(operationId);
   await world.client.workflow.getHandle(workflowId, runId ?? '').terminate('by an operator');
   await world.reconcile(true);
@@ -116,14 +133,28 @@ test('a backup whose run is lost goes on: its session is adopted and its result 
     ([result]) => result?.status === 'SUCCEEDED' && result.vendor_backup_id !== null,
   );
   expect(results).toHaveLength(1);
-  await until('the VM is free', () => world.vm(vmId), (vm) => vm.operation_id === null);
+  await until(
+    'the VM is free',
+    () => world.vm(vmId),
+    (vm) => vm.operation_id === null,
+  );
 });
 
 test('a worker that stops in the middle hands its operation to the next one', async () => {
   const vmId = await world.newVm('handover-1', [gold]);
-  await world.breakAvamar({ method: 'GET', path: '/api/v1/virtualcenters$', when: 'before', times: 3, action: { delayMs: 300 } });
+  await world.breakAvamar({
+    method: 'GET',
+    path: '/api/v1/virtualcenters$',
+    when: 'before',
+    times: 3,
+    action: { delayMs: 300 },
+  });
   const { operationId } = await world.requests.deploy(request(vmId));
-  await until('it runs', () => world.operation(operationId), (row) => row.state === 'RUNNING');
+  await until(
+    'it runs',
+    () => world.operation(operationId),
+    (row) => row.state === 'RUNNING',
+  );
   await world.stopWorker();
   await world.startWorker();
   expect((await world.ended(operationId, 60_000)).state).toBe('SUCCEEDED');

@@ -46,7 +46,10 @@ export interface Fault {
   readonly path: string;
   readonly when: 'before' | 'after';
   readonly times?: number;
-  readonly action: { readonly status: number; readonly body?: unknown } | { readonly drop: true } | { readonly delayMs: number };
+  readonly action:
+    | { readonly status: number; readonly body?: unknown }
+    | { readonly drop: true }
+    | { readonly delayMs: number };
 }
 
 export type World = Awaited<ReturnType<typeof startWorld>>;
@@ -224,7 +227,12 @@ export async function startWorld(options: { readonly backupSeconds?: number } = 
         .executeTakeFirstOrThrow(),
     /** The operation once it has ended. */
     ended: (id: string, limitMs?: number) =>
-      until(`operation ${id} ends`, () => operation(id), (row) => isTerminal(row.state), limitMs),
+      until(
+        `operation ${id} ends`,
+        () => operation(id),
+        (row) => isTerminal(row.state),
+        limitMs,
+      ),
     /** `NAME STATE/COMPENSATION` for each step. */
     story: async (id: string) =>
       (await stepsOf(db, id)).map((step) =>

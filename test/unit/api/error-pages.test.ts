@@ -9,11 +9,14 @@ test('every error code has a page, and every page a code', async () => {
   expect(pages.toSorted()).toEqual(Object.keys(ERRORS).toSorted());
 });
 
-test.each(Object.keys(ERRORS).filter(isErrorCode))('the page of %s tells what it is and how to fix it', async (code) => {
-  const page = await readFile(new URL(`${code}.md`, folder), 'utf8');
-  const { title, status, legacy } = errorDefinition(code);
-  expect(page.startsWith(`# ${code}\n`)).toBe(true);
-  expect(page).toContain(`${title}. HTTP status ${status}.`);
-  if (legacy !== undefined) expect(page).toContain(`Abiquo calls it ${legacy}.`);
-  expect(page).toMatch(/## What happened\n\n\S[^]+\n\n## How to fix it\n\n\S/);
-});
+test.each(Object.keys(ERRORS).filter(isErrorCode))(
+  'the page of %s tells what it is and how to fix it',
+  async (code) => {
+    const page = await readFile(new URL(`${code}.md`, folder), 'utf8');
+    const { title, status, legacy } = errorDefinition(code);
+    expect(page.startsWith(`# ${code}\n`)).toBe(true);
+    expect(page).toContain(`${title}. HTTP status ${status}.`);
+    if (legacy !== undefined) expect(page).toContain(`Abiquo calls it ${legacy}.`);
+    expect(page).toMatch(/## What happened\n\n\S[^]+\n\n## How to fix it\n\n\S/);
+  },
+);

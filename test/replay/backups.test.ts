@@ -1,16 +1,16 @@
-/** Backups, restores and what the backup system does by itself: how a run waits, and what can stop it. */
+/** A backup on demand: how its run waits for the backup system, and what can stop it. */
 import { describe, test } from 'vitest';
-import type { OperationError } from '../../domain/operations.ts';
-import { planSteps } from '../../domain/plan.ts';
+import type { PlannedStep } from '../../domain/plan.ts';
 import { SESSION_CHANGED } from '../../workflows/contract.ts';
 import {
+  cancelledThere,
   FENCED,
+  failedThere,
   HOUR,
   OPERATION_ID,
   OperationHistory,
   planned,
   REFUSAL,
-  schedule,
   session,
 } from './operation-history.ts';
 import { withReplay } from './replay.ts';
@@ -18,19 +18,10 @@ import { withReplay } from './replay.ts';
 const { follows } = withReplay();
 
 const running = session('RUNNING');
-const cancelledThere: OperationError = {
-  code: 'BACKUP_CANCELLED',
-  message: 'the backup was cancelled in the backup system',
-};
-const failedThere = (kind: 'BACKUP' | 'RESTORE'): OperationError => ({
-  code: `${kind}_FAILED`,
-  message: 'the backup system says: disk full',
-  vendorMessage: 'disk full',
-});
 
 describe('a backup', () => {
   const operation = planned('BACKUP', { managerId: 'm1' });
-  const [request, , record] = operation.plan as [Step, Step, Step];
+  const [request, , record] = operation.plan as [PlannedStep, PlannedStep, PlannedStep];
   const begun = () => new OperationHistory(operation).begins();
   const waiting = () => begun().takes([request]).looks(running).waits(HOUR);
   const heard = (history: OperationHistory) => history.hears(SESSION_CHANGED).stopsWaiting();
@@ -90,11 +81,7 @@ describe('a backup', () => {
 
   test('that somebody cancelled at the console of the backup system has failed', () =>
     follows(
-      heard(waiting())
-        .looks(session('CANCELLED'))
-        .takes([record])
-        .undoes([request])
-        .finishes('FAILED', cancelledThere),
+      heard(waiting()).looks(session('CANCELLED')).takes([record]).undoes([request]).finishes('FAILED', cancelledThere),
     ));
 
   test('that is refused has failed, and nothing is waited for', () =>
@@ -210,145 +197,12 @@ describe('a backup', () => {
     ['when it is requested', () => begun().fails(...begun().attempt(request), FENCED)],
     ['when it looks', () => begun().takes([request]).fails('lookAtSession', [OPERATION_ID], FENCED)],
     ['after an hour', () => waiting().timePasses().fails('lookAtSession', [OPERATION_ID], FENCED)],
-    ['when it is recorded', () => heard(waiting()).looks(session('SUCCEEDED')).fails(...begun().attempt(record), FENCED)],
+    [
+      'when it is recorded',
+      () =>
+        heard(waiting())
+          .looks(session('SUCCEEDED'))
+          .fails(...begun().attempt(record), FENCED),
+    ],
   ])('that belongs to another run %s is left to it', (_, history) => follows(history().failed('FENCED')));
 });
-
-describe('a restore', () => {
-  const operation = planned('RESTORE', {
-    managerId: 'm1',
-    currentSchedules: [schedule('m1')],
-    desiredSchedules: [schedule('m1')],
-  });
-  const [request, , refresh, reschedule, record] = operation.plan as [Step, Step, Step, Step, Step];
-  const begun = () => new OperationHistory(operation).begins().asksFirst();
-  const waiting = () => begun().takes([request]).looks(running).waits(HOUR);
-  const restored = () => waiting().hears(SESSION_CHANGED).stopsWaiting().looks(session('SUCCEEDED'));
-
-  test('takes over what was restored, its schedule too', () =>
-    follows(restored().takes([refresh, reschedule, record]).finishes('SUCCEEDED')));
-
-  test('is never stopped while the backup system writes', () =>
-    follows(
-      waiting()
-        .cancelRequested()
-        .doesNothing()
-        .hears(SESSION_CHANGED)
-        .stopsWaiting()
-        .looks(session('SUCCEEDED'))
-        .takes([refresh, reschedule, record])
-        .finishes('SUCCEEDED'),
-    ));
-
-  test('that was started when the cancellation came is watched to its end', () =>
-    follows(
-      begun()
-        .completesFirst(...begun().attempt(request))
-        .looks(session('SUCCEEDED'))
-        .takes([refresh, reschedule, record])
-        .finishes('SUCCEEDED'),
-    ));
-
-  test('is not disturbed by a cancellation once it is over', async () => {
-    const history = restored();
-    for (const step of [refresh, reschedule, record]) {
-      history.meanwhile((meanwhile) => meanwhile.cancelRequested(), ...history.attempt(step));
-    }
-    await follows(history.finishes('SUCCEEDED'));
-  });
-
-  test('whose schedule cannot be put back has not failed', () =>
-    follows(
-      restored()
-        .takes([refresh])
-        .fails(...begun().attempt(reschedule), REFUSAL)
-        .needsAttention(true)
-        .takes([record])
-        .finishes('SUCCEEDED'),
-    ));
-
-  test('whose schedule belongs to another run is left to it', () =>
-    follows(
-      restored()
-        .takes([refresh])
-        .fails(...begun().attempt(reschedule), FENCED)
-        .failed('FENCED'),
-    ));
-
-  test('that failed there may have changed the VM: it is looked at and recorded all the same', () =>
-    follows(
-      waiting()
-        .hears(SESSION_CHANGED)
-        .stopsWaiting()
-        .looks(session('FAILED', 'disk full'))
-        .takes([refresh, reschedule, record])
-        .undoes([request])
-        .finishes('FAILED', failedThere('RESTORE')),
-    ));
-
-  test('that is refused has failed', () =>
-    follows(
-      begun()
-        .fails(...begun().attempt(request), REFUSAL)
-        .undoes([request])
-        .finishes('FAILED', REFUSAL),
-    ));
-
-  test('of a VM that is being backed up has no effect', async () => {
-    const busy = { code: 'VM_BEING_BACKED_UP', message: 'a backup is running' };
-    const history = new OperationHistory(operation).begins();
-    await follows(history.fails(...history.question(), busy).finishes('FAILED', busy));
-  });
-
-  test('that is cancelled before it is asked for has no effect', async () => {
-    const history = new OperationHistory(operation).begins();
-    await follows(
-      history
-        .stops(...history.question())
-        .decides(true)
-        .finishesCancelled(),
-    );
-  });
-});
-
-describe('what the backup system does by itself', () => {
-  const backup = planned('SCHEDULED_BACKUP', { origin: 'BACKUP_SYSTEM', managerId: 'm1' });
-  const [observe, , , record] = backup.plan as [Step, Step, Step, Step];
-  const observing = () => new OperationHistory(backup).begins().takes([observe]).looks(running).waits(HOUR);
-
-  test('is watched to its end and recorded', () =>
-    follows(
-      observing()
-        .hears(SESSION_CHANGED)
-        .stopsWaiting()
-        .looks(session('SUCCEEDED'))
-        .takes([record])
-        .finishes('SUCCEEDED'),
-    ));
-
-  test('cannot be cancelled', async () => {
-    const history = new OperationHistory(backup).cancelRequested().begins();
-    history.meanwhile((meanwhile) => meanwhile.cancelRequested(), ...history.attempt(observe));
-    history.looks(running).waits(HOUR).cancelRequested().doesNothing();
-    history.timePasses().looks(session('SUCCEEDED')).takes([record]);
-    await follows(history.finishes('SUCCEEDED'));
-  });
-
-  test('and fails is recorded, and there is nothing to undo', () =>
-    follows(
-      observing()
-        .timePasses()
-        .looks(session('FAILED', 'disk full'))
-        .takes([record])
-        .finishes('FAILED', failedThere('BACKUP')),
-    ));
-
-  test('and is a restore makes the VM be looked at', async () => {
-    const restore = planned('RESTORE', { origin: 'BACKUP_SYSTEM', managerId: 'm1' });
-    const [begin, , refresh, end] = restore.plan as [Step, Step, Step, Step];
-    const history = new OperationHistory(restore).begins().takes([begin]).looks(session('SUCCEEDED'));
-    await follows(history.takes([refresh, end]).finishes('SUCCEEDED'));
-  });
-});
-
-type Step = ReturnType<typeof planSteps>[number];

@@ -1,0 +1,133 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { OPERATION_ACTIONS } from '../../../domain/events.ts';
+import {
+  isTerminal,
+  kindSlug,
+  OBSERVED_STEPS,
+  OPEN_STATES,
+  OPERATION_KINDS,
+  POINT_OF_NO_RETURN,
+  STEP_NAMES,
+  STEPS,
+  TERMINAL_STATES,
+  tail,
+  workflowId,
+} from '../../../domain/operations.ts';
+import { residueOf } from '../../../domain/residue.ts';
+
+const VM = '0191d9d0-0000-7000-8000-00003f9c2a01';
+const OPERATION = '0191d9d0-0000-7000-8000-000077ab0c1d';
+
+describe('the id of a workflow', () => {
+  const operation = { vmName: 'web-1', vmId: VM, kind: 'SCHEDULED_BACKUP', operationId: OPERATION } as const;
+
+  test('can be read by a person', () => {
+    expect(workflowId(operation, 0)).toBe('vm/web-1~3f9c2a01/scheduled-backup~77ab0c1d');
+  });
+
+  test('counts recoveries from 1', () => {
+    expect(workflowId(operation, 2)).toBe('vm/web-1~3f9c2a01/scheduled-backup~77ab0c1d/recovery-2');
+  });
+
+  test('is another one for every operation and every recovery', () => {
+    const recovery = fc.nat({ max: 20 });
+    const end = fc.integer({ min: 0, max: 0xffff_ffff }).map((n) => n.toString(16).padStart(8, '0'));
+    fc.assert(
+      fc.property(end, end, recovery, recovery, (one, other, first, second) => {
+        const id = (last: string, count: number) =>
+          workflowId({ ...operation, operationId: `0191d9d0-0000-7000-8000-0000${last}` }, count);
+        expect(id(one, first) === id(other, second)).toBe(one === other && first === second);
+      }),
+    );
+  });
+
+  test('ends with the last 8 hex digits of a uuid', () => {
+    fc.assert(
+      fc.property(fc.uuid(), (id) => {
+        expect(tail(id)).toMatch(/^[0-9a-f]{8}$/);
+        expect(id.endsWith(tail(id))).toBe(true);
+      }),
+    );
+  });
+});
+
+describe('operations', () => {
+  test('are in the end, or open', () => {
+    for (const state of TERMINAL_STATES) expect(isTerminal(state)).toBe(true);
+    for (const state of OPEN_STATES) expect(isTerminal(state)).toBe(false);
+    expect(isTerminal('LOCKED')).toBe(false);
+  });
+
+  test('have words that can stand in a workflow id', () => {
+    for (const kind of OPERATION_KINDS) expect(kindSlug(kind)).toMatch(/^[a-z]+(-[a-z]+)*$/);
+  });
+
+  test.each(Object.entries(POINT_OF_NO_RETURN))('%s has its point of no return among its steps', (kind, step) => {
+    expect(STEPS[kind as keyof typeof STEPS]).toContain(step);
+  });
+
+  test('take no step twice', () => {
+    for (const kind of OPERATION_KINDS) expect(new Set(STEPS[kind]).size).toBe(STEPS[kind].length);
+  });
+
+  test('have all steps of the language', () => {
+    expect(new Set([...Object.values(STEPS).flat(), ...OBSERVED_STEPS])).toEqual(new Set(STEP_NAMES));
+  });
+
+  test('begin and end with events of their own', () => {
+    const actions = OPERATION_KINDS.flatMap((kind) => [OPERATION_ACTIONS[kind].begin, OPERATION_ACTIONS[kind].end]);
+    expect(new Set(actions).size).toBe(actions.length);
+  });
+});
+
+describe('residue', () => {
+  const place = {
+    vmId: VM,
+    vmName: 'web-1',
+    datacenterName: 'dc-madrid',
+    hypervisorRef: 'vm-42',
+    managerName: 'avamar',
+    vendorRef: 'group-7',
+  };
+  const looking = ['OBSERVE', 'WATCH', 'REFRESH', 'RECORD'];
+
+  test.each(STEP_NAMES.filter((step) => !looking.includes(step)))('%s that is not undone is named', (step) => {
+    const left = residueOf(step, place);
+    expect(left?.description).toContain('web-1');
+    expect([place.hypervisorRef, place.vendorRef]).toContain(left?.ref);
+    expect([place.datacenterName, place.managerName]).toContain(left?.systemName);
+    expect(left?.removeWith).not.toBe('');
+  });
+
+  test.each(looking)('%s leaves nothing behind', (step) => {
+    expect(residueOf(step as (typeof STEP_NAMES)[number], place)).toBeNull();
+  });
+
+  test('in the hypervisor is removed by an undeploy of that VM', () => {
+    expect(residueOf('CONFIGURE', place)).toMatchObject({
+      system: 'HYPERVISOR',
+      systemName: 'dc-madrid',
+      removeWith: `POST /v1/virtual-machines/${VM}/undeploy`,
+    });
+  });
+
+  test('in a backup system names what to look for at its console', () => {
+    expect(residueOf('BACKUP_SCHEDULE', place)).toMatchObject({
+      system: 'BACKUP_SYSTEM',
+      systemName: 'avamar',
+      ref: 'group-7',
+      removeWith: 'look for group-7 at the console of avamar',
+    });
+  });
+
+  test('of which little is known names the VM', () => {
+    const little = { ...place, hypervisorRef: null, managerName: null, vendorRef: null };
+    expect(residueOf('ALLOCATE', little)?.ref).toBe(VM);
+    expect(residueOf('BACKUP_SCHEDULE', little)).toMatchObject({
+      ref: VM,
+      systemName: 'the backup system',
+      removeWith: 'look for web-1 at the console of the backup system',
+    });
+  });
+});
