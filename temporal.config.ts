@@ -3,6 +3,7 @@
  * This is the only module that reads `process.env`; everything else is handed what it needs.
  * @module
  */
+import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { z } from 'zod';
 
@@ -171,4 +172,38 @@ export function loadConfig(environment: Record<string, string | undefined>): Con
       expiryCheckMs: env.HOLDFAST_EXPIRY_CHECK_INTERVAL,
     },
   };
+}
+
+/** How Temporal is connected to; fits the client's connection and the worker's. */
+export interface TemporalConnection {
+  readonly address: string;
+  readonly apiKey?: string;
+  readonly tls?: {
+    readonly serverRootCACertificate?: Uint8Array;
+    readonly clientCertPair?: { readonly crt: Uint8Array; readonly key: Uint8Array };
+  };
+}
+
+/**
+ * The options of a connection to the configured Temporal, its certificates read from their files.
+ * @throws when no address is known or a file cannot be read.
+ */
+export async function temporalConnection(config: Config['temporal']): Promise<TemporalConnection> {
+  const { address, apiKey } = config;
+  if (address === undefined) throw new Error('There is no Temporal server: run npm start, or set TEMPORAL_ADDRESS.');
+  const secured = config.tls || config.caPath !== undefined || config.certPath !== undefined || apiKey !== undefined;
+  if (!secured) return { address };
+  const [ca, crt, key] = await Promise.all([config.caPath, config.certPath, config.keyPath].map(fileBytes));
+  return {
+    address,
+    ...(apiKey === undefined ? {} : { apiKey }),
+    tls: {
+      ...(ca === undefined ? {} : { serverRootCACertificate: ca }),
+      ...(crt === undefined || key === undefined ? {} : { clientCertPair: { crt, key } }),
+    },
+  };
+}
+
+async function fileBytes(path: string | undefined): Promise<Uint8Array | undefined> {
+  return path === undefined ? undefined : new Uint8Array(await readFile(path));
 }

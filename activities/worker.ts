@@ -15,14 +15,14 @@ import {
 import type { Logger } from 'pino';
 import { connect } from '../db/connect.ts';
 import { openSealing } from '../db/sealing.ts';
-import type { Config } from '../temporal.config.ts';
+import { type Config, temporalConnection } from '../temporal.config.ts';
 import { backupManagers } from './backup-systems/managers.ts';
 import { backupPlugins } from './backup-systems/plugins.ts';
 import type { Dependencies } from './dependencies.ts';
 import { hypervisorFactory } from './hypervisors/factory.ts';
 import { createActivities, createPeriodicActivities } from './index.ts';
 import { startReconciler } from './reconciler.ts';
-import { connectionOptions, registerSearchAttributes } from './temporal-connection.ts';
+import { registerSearchAttributes } from './search-attributes.ts';
 
 /** Less than the activities that may run: most of them wait for another system, not for the database. */
 const POOL_SIZE = 20;
@@ -41,7 +41,7 @@ export async function runWorker(config: Config, logger: Logger): Promise<void> {
     logger: temporalLogger(logger),
     telemetryOptions: { logging: { forward: {}, filter: makeTelemetryFilterString({ core: 'WARN', other: 'ERROR' }) } },
   });
-  const options = await connectionOptions(config.temporal);
+  const options = await temporalConnection(config.temporal);
   const { namespace, taskQueue, periodicTaskQueue } = config.temporal;
   const connection = await Connection.connect(options);
   const native = await NativeConnection.connect(options);

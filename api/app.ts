@@ -2,6 +2,7 @@
  * The HTTP API.
  * @module
  */
+import type { MiddlewareHandler } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { methodNotAllowed } from 'hono/method-not-allowed';
 import { requestId } from 'hono/request-id';
@@ -27,6 +28,16 @@ import { virtualMachineRoutes } from './routes/virtual-machines.ts';
 import { vmOperationRoutes } from './routes/vm-operations.ts';
 
 const MAX_BODY_BYTES = 1024 * 1024;
+
+/**
+ * Many clients send a content type with every POST, also where there is nothing to say: an empty JSON body says `{}`.
+ */
+const emptyBodyIsEmptyObject: MiddlewareHandler = async (c, next) => {
+  const maybeEmpty = (c.req.header('content-length') ?? '0') === '0';
+  const json = c.req.header('content-type')?.startsWith('application/json') === true;
+  if (json && maybeEmpty && (await c.req.text()) === '') c.req.bodyCache.text = Promise.resolve('{}') as never;
+  await next();
+};
 
 /**
  * Makes the API. It opens nothing itself: connections are handed in.
@@ -64,6 +75,7 @@ export function createApp(dependencies: ApiDependencies) {
       },
     }),
   );
+  app.use(emptyBodyIsEmptyObject);
 
   app.onError((error, c) => {
     const told = toHoldfastError(error);

@@ -4,9 +4,9 @@
  */
 import type { DesiredConfiguration, OperationRequest } from '../db/columns.ts';
 import type { Queryable } from '../db/connect.ts';
-import { managerById } from '../db/manager-checks.ts';
+import { managerById } from '../db/backup-managers.ts';
 import { existingSchedules, managersKnowing } from '../db/operation-context.ts';
-import { allowedPolicies } from '../db/policy-choices.ts';
+import { lockAllowedPolicies } from '../db/backup-policies.ts';
 import { restorableCopies } from '../db/results.ts';
 import type { LockedVm } from '../db/virtual-machines.ts';
 import { HoldfastError } from '../domain/errors.ts';
@@ -14,6 +14,7 @@ import { backupPluginType } from '../domain/plugin-types.ts';
 import { mayDo, type Principal, type Privilege } from '../domain/privileges.ts';
 import { type BackupSchedule, type ChosenPolicy, resolveSchedules, sameSchedule } from '../domain/schedules.ts';
 import { type Hardware, sameDisks, sameHardware } from '../domain/virtual-machines.ts';
+import { refuseProblems } from './validation.ts';
 import type { BackupBody, ReconfigureBody, RestoreBody } from './operation-requests.types.ts';
 
 /** What an operation needs beyond its kind. */
@@ -41,8 +42,8 @@ export async function deployDemand(trx: Queryable, vm: LockedVm): Promise<Demand
 export async function undeployDemand(trx: Queryable, vm: LockedVm): Promise<Demand> {
   const current = (await existingSchedules(trx, vm.id)).map((known) => known.schedule);
   if (vm.state !== 'UNKNOWN') return { currentSchedules: current };
-  const policies = await allowedPolicies(trx, vm.enterpriseId, vm.datacenterId);
-  const chosen = vm.backupPolicies.flatMap(({ policyId }) => policies.get(policyId)?.managerId ?? []);
+  const policies = await policiesOf(trx, vm, vm.backupPolicies);
+  const chosen = [...policies.values()].map((policy) => policy.managerId);
   const managers = new Set([...(await managersKnowing(trx, vm.id)), ...chosen]);
   const others = [...managers].filter((managerId) => !current.some((schedule) => schedule.managerId === managerId));
   return { currentSchedules: [...current, ...others.map((managerId) => ({ managerId, policies: [] }))] };
@@ -92,23 +93,29 @@ async function schedulesOf(
   hardware: Hardware,
   chosen: readonly ChosenPolicy[],
 ): Promise<BackupSchedule[]> {
-  const policies = await allowedPolicies(trx, vm.enterpriseId, vm.datacenterId);
+  const policies = await policiesOf(trx, vm, chosen);
   const labels = hardware.disks.map((disk) => disk.label);
   const { schedules, problems } = resolveSchedules(chosen, policies, labels);
-  if (problems.length > 0) {
-    throw new HoldfastError('INVALID_REQUEST', 'the backup configuration cannot be scheduled', {}, problems);
-  }
+  refuseProblems(problems);
   return schedules;
+}
+
+/** Those of the chosen policies that the VM may use; they stay as they are until the operation is requested. */
+function policiesOf(trx: Queryable, vm: LockedVm, chosen: readonly Pick<ChosenPolicy, 'policyId'>[]) {
+  return lockAllowedPolicies(trx, {
+    enterpriseId: vm.enterpriseId,
+    datacenterId: vm.datacenterId,
+    policyIds: chosen.map(({ policyId }) => policyId),
+  });
 }
 
 /** BACKUP: by the policy that is named, or by the only one that the VM has. */
 export async function backupDemand(trx: Queryable, vm: LockedVm, body: BackupBody): Promise<Demand> {
-  const policies = await allowedPolicies(trx, vm.enterpriseId, vm.datacenterId);
-  const candidates = body.policyId === undefined ? vm.backupPolicies.map((chosen) => chosen.policyId) : [body.policyId];
-  const [policyId, ...others] = candidates;
-  const choices = candidates.map((id) => policies.get(id)).filter((policy) => policy !== undefined);
+  const candidates = body.policyId === undefined ? vm.backupPolicies : [{ policyId: body.policyId }];
+  const policies = await policiesOf(trx, vm, candidates);
+  const [policyId, ...others] = candidates.map((chosen) => chosen.policyId);
   if (policyId === undefined || others.length > 0) {
-    const list = choices.map((policy) => `${policy.code} (${policy.id})`).join(', ');
+    const list = [...policies.values()].map((policy) => `${policy.code} (${policy.id})`).join(', ');
     const detail =
       policyId === undefined ? 'the virtual machine has no policy: name one' : `name one of its policies: ${list}`;
     throw new HoldfastError('BACKUP_POLICY_AMBIGUOUS', detail, {}, [
@@ -122,7 +129,7 @@ export async function backupDemand(trx: Queryable, vm: LockedVm, body: BackupBod
       { pointer: '/policyId', detail, code: 'BACKUP_POLICY_NOT_FOUND' },
     ]);
   }
-  const manager = await managerById(trx, policy.managerId);
+  const manager = await requireManager(trx, policy.managerId);
   const plugin = backupPluginType(manager.type);
   if (plugin?.operations.onDemandBackup !== true) {
     throw new HoldfastError('BACKUP_ONDEMAND_NOT_SUPPORTED', `${manager.name} makes backups by schedule only`);
@@ -154,7 +161,7 @@ export async function restoreDemand(
       'the backup is not finished, has failed, or no copy of it exists any more',
     );
   }
-  const manager = await managerById(trx, copy.manager_id);
+  const manager = await requireManager(trx, copy.manager_id);
   if (backupPluginType(manager.type)?.constraints.restoreNeedsPowerOff === true && vm.state !== 'OFF') {
     throw new HoldfastError(
       'BACKUP_RESTORE_VM_MUST_BE_POWERED_OFF',
@@ -167,4 +174,11 @@ export async function restoreDemand(
     request: { resultId, copyId: copy.id, managerId: manager.id },
     currentSchedules: (await existingSchedules(trx, vm.id)).map((known) => known.schedule),
   };
+}
+
+/** The manager of a policy or a result, which cannot be deleted while these exist. */
+async function requireManager(trx: Queryable, managerId: string) {
+  const manager = await managerById(trx, managerId);
+  if (manager === undefined) throw new Error(`there is no backup manager ${managerId}`);
+  return manager;
 }

@@ -41,11 +41,6 @@ export interface RequestedOperation {
 
 export type EmptyBody = Readonly<Record<string, never>>;
 
-export interface UndeployBody {
-  /** Goes on where a backup manager cannot be asked whether it works on the VM. */
-  readonly forceUndeploy?: boolean | undefined;
-}
-
 export interface BackupBody {
   /** May be left out when the VM has a single policy. */
   readonly policyId?: string | undefined;
@@ -69,7 +64,7 @@ export interface ReconfigureBody {
  */
 export interface OperationRequests {
   deploy(request: VmRequest<EmptyBody>): Promise<RequestedOperation>;
-  undeploy(request: VmRequest<UndeployBody>): Promise<RequestedOperation>;
+  undeploy(request: VmRequest<EmptyBody>): Promise<RequestedOperation>;
   powerOn(request: VmRequest<EmptyBody>): Promise<RequestedOperation>;
   powerOff(request: VmRequest<EmptyBody>): Promise<RequestedOperation>;
   backup(request: VmRequest<BackupBody>): Promise<RequestedOperation>;

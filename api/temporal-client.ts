@@ -2,16 +2,9 @@
  * The API's client of Temporal.
  * @module
  */
-import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import {
-  Client,
-  Connection,
-  type ConnectionOptions,
-  defaultGrpcRetryOptions,
-  makeGrpcRetryInterceptor,
-} from '@temporalio/client';
-import type { Config } from '../temporal.config.ts';
+import { Client, Connection, defaultGrpcRetryOptions, makeGrpcRetryInterceptor } from '@temporalio/client';
+import { type Config, temporalConnection } from '../temporal.config.ts';
 
 /** A client, and how to close it. */
 export interface TemporalClient {
@@ -25,7 +18,7 @@ export interface TemporalClient {
  */
 export async function openTemporal(config: Config['temporal']): Promise<TemporalClient> {
   const retries = closableRetries();
-  const connection = Connection.lazy({ ...(await connectionOptions(config)), interceptors: [retries.interceptor] });
+  const connection = Connection.lazy({ ...(await temporalConnection(config)), interceptors: [retries.interceptor] });
   return {
     client: new Client({ connection, namespace: config.namespace }),
     async close() {
@@ -64,24 +57,4 @@ function closableRetries() {
       if (rest > 0) await sleep(rest);
     },
   };
-}
-
-async function connectionOptions(config: Config['temporal']): Promise<ConnectionOptions> {
-  const { address, apiKey } = config;
-  if (address === undefined) throw new Error('There is no Temporal server: run npm start, or set TEMPORAL_ADDRESS.');
-  const secured = config.tls || config.caPath !== undefined || config.certPath !== undefined || apiKey !== undefined;
-  if (!secured) return { address };
-  const [ca, crt, key] = await Promise.all([config.caPath, config.certPath, config.keyPath].map(fileBytes));
-  return {
-    address,
-    ...(apiKey === undefined ? {} : { apiKey }),
-    tls: {
-      ...(ca === undefined ? {} : { serverRootCACertificate: ca }),
-      ...(crt === undefined || key === undefined ? {} : { clientCertPair: { crt, key } }),
-    },
-  };
-}
-
-async function fileBytes(path: string | undefined): Promise<Uint8Array | undefined> {
-  return path === undefined ? undefined : new Uint8Array(await readFile(path));
 }

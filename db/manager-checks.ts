@@ -36,12 +36,3 @@ export async function lastCheck(db: Queryable, managerId: string): Promise<Store
   const row = await db.selectFrom('backup_manager').select('last_check').where('id', '=', managerId).executeTakeFirst();
   return row?.last_check ?? null;
 }
-
-/** A manager's name and type. */
-export function managerById(db: Queryable, managerId: string) {
-  return db
-    .selectFrom('backup_manager')
-    .select(['id', 'name', 'type'])
-    .where('id', '=', managerId)
-    .executeTakeFirstOrThrow();
-}

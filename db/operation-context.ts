@@ -170,11 +170,6 @@ export async function existingSchedules(db: Queryable, vmId: string): Promise<Ex
   return rows.map((row) => ({ managerId: row.manager_id, schedule: row.schedule, ref: row.ref }));
 }
 
-/** A backup manager as an activity needs it; credentials are still sealed. */
-export async function managerRow(db: Queryable, managerId: string) {
-  return db.selectFrom('backup_manager').selectAll().where('id', '=', managerId).executeTakeFirstOrThrow();
-}
-
 /** Managers that know the VM: a session of theirs may be working on it. */
 export async function managersKnowing(db: Queryable, vmId: string): Promise<string[]> {
   const rows = await db

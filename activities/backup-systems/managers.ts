@@ -5,8 +5,8 @@
  */
 import { createHash } from 'node:crypto';
 import type { Database } from '../../db/connect.ts';
-import { managerRow } from '../../db/operation-context.ts';
-import type { Sealing } from '../../db/sealing.ts';
+import { managerById } from '../../db/backup-managers.ts';
+import { openCredentials, type Sealing } from '../../db/sealing.ts';
 import { HoldfastError } from '../../domain/errors.ts';
 import { type BackupSystem, Secret } from './backup-system.ts';
 import type { BackupPlugins } from './plugins.ts';
@@ -34,7 +34,10 @@ export function backupManagers(db: Database, sealing: Sealing, plugins: BackupPl
   const clients = new Map<string, { readonly key: string; readonly system: BackupSystem }>();
   return {
     async connect(managerId) {
-      const row = await managerRow(db, managerId);
+      const row = await managerById(db, managerId);
+      if (row === undefined) {
+        throw new HoldfastError('BACKUP_MANAGER_NOT_FOUND', `there is no backup manager ${managerId} any more`);
+      }
       const { id, name, type, identity } = row;
       const plugin = plugins.get(type);
       if ('notLoaded' in plugin) {
@@ -46,13 +49,7 @@ export function backupManagers(db: Database, sealing: Sealing, plugins: BackupPl
         .digest('hex');
       const known = clients.get(id);
       if (known !== undefined && known.key === key) return { id, name, type, identity, system: known.system };
-      const credentials =
-        row.credentials_sealed === null
-          ? null
-          : (JSON.parse(sealing.open(row.credentials_sealed, `backup_manager/${id}`)) as {
-              user: string;
-              password: string;
-            });
+      const credentials = row.credentials_sealed === null ? null : openCredentials(sealing, id, row.credentials_sealed);
       const system = plugin.connect({
         id,
         name,

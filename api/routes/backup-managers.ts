@@ -32,7 +32,7 @@ import { recordEvent } from '../../db/events.ts';
 import { notFound } from '../not-found.ts';
 import { PAGE_QUERY, pageAnswer, pageOf, pageRequest } from '../pages.ts';
 import { BODY_PROBLEMS, LIST_PROBLEMS, problems } from '../problems.ts';
-import { refuseProblems } from '../validation.ts';
+import { fieldProblem, invalidRequest, refuseProblems } from '../validation.ts';
 
 const TAGS = ['Backup managers'];
 const PRIVILEGE = requires('PHYS_DC_ALLOW_BACKUP_CONFIG');
@@ -174,6 +174,7 @@ export function backupManagerRoutes({ db, operations, sealing }: ApiDependencies
         if (current === undefined) throw notFound('backup manager', id);
         if (body.type !== undefined && body.type !== current.type) throw typeImmutable(current.type);
         const kept = body.credentials === undefined && current.credentials_sealed !== null;
+        if (kept && originOf(body.endpoint) !== originOf(current.endpoint)) throw credentialsWanted();
         refuseProblems(managerProblems(current.type, body.endpoint, kept || body.credentials != null));
         const changed = await updateManager(trx, id, {
           name: body.name,
@@ -203,6 +204,18 @@ export function backupManagerRoutes({ db, operations, sealing }: ApiDependencies
       if ((await managerById(db, id)) === undefined) throw notFound('backup manager', id);
       return c.json(await operations.checkManager(id), 200);
     });
+}
+
+/** Where credentials would be sent to. */
+function originOf(endpoint: string | null | undefined): string | null {
+  return endpoint == null ? null : (URL.parse(endpoint)?.origin ?? null);
+}
+
+/** Credentials are write-only: pointing the manager at another host must not send the stored ones there. */
+function credentialsWanted(): HoldfastError {
+  return invalidRequest([
+    fieldProblem('/credentials', 'the endpoint is on another host: give the credentials for it again'),
+  ]);
 }
 
 function typeImmutable(type: string): HoldfastError {

@@ -16,15 +16,6 @@ import { OPERATION_PROBLEMS, problems } from '../problems.ts';
 
 const Nothing = z.strictObject({}).meta({ id: 'NoOptions' });
 
-const UndeployOptions = z
-  .strictObject({
-    forceUndeploy: z
-      .boolean()
-      .optional()
-      .describe('Go on where a backup manager cannot be asked whether it works on the virtual machine.'),
-  })
-  .meta({ id: 'UndeployOptions' });
-
 const BackupOptions = z
   .strictObject({
     policyId: Id.optional().describe('May be left out when the virtual machine has a single policy.'),
@@ -73,7 +64,7 @@ const undeploy = operationRoute({
   summary: 'Undeploy a virtual machine and remove its backup schedules',
   description: 'Its backups stay and can be restored once it is deployed again.',
   privilege: 'VAPP_MANAGE',
-  body: UndeployOptions,
+  body: Nothing,
   codes: ['VM_UNDEPLOY_NOT_ALLOWED'],
 });
 

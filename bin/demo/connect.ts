@@ -27,7 +27,7 @@ export interface Address {
 /** @param signal ends every wait for a server. */
 export function connect({ config, tokens, screen }: Address, signal: AbortSignal): Connections {
   const { hypervisorPort, avamarPort } = config.simulators;
-  const reach = (called: string, url: string) => serverAt({ called, url, signal, onAway: (text) => screen.line(text) });
+  const reach = (called: string, url: string) => serverAt({ called, url, signal, tell: (text) => screen.line(text) });
   const api = reach('The API', apiUrl(config));
   const apiAs = (token: string) => apiFor(api, token);
   return {

@@ -43,23 +43,29 @@ export interface Reach {
   readonly called: string;
   readonly url: string;
   readonly signal: AbortSignal;
-  /** Told once for each time that the server is away. */
-  readonly onAway: (sentence: string) => void;
+  /** Is told when the server no longer answers, and when it answers again. */
+  readonly tell: (sentence: string) => void;
 }
 
 /** A server that is called under this address. */
-export function serverAt({ called, url, signal, onAway }: Reach): Server {
+export function serverAt({ called, url, signal, tell }: Reach): Server {
+  let away = false;
   return {
     called,
     url,
     async send(call) {
       const deadline = Date.now() + PATIENCE_MS;
-      for (let told = false; ; told = true) {
+      for (;;) {
         const answer = await attempt(url, call, signal);
-        if (typeof answer !== 'string') return answer;
+        if (typeof answer !== 'string') {
+          if (away) tell(`${called} answers again`);
+          away = false;
+          return answer;
+        }
         signal.throwIfAborted();
         if (Date.now() > deadline) throw new ServerAway(`${called} on ${url} has not answered for a minute: ${answer}`);
-        if (!told) onAway(`${called} does not answer (${answer}); trying again for a minute`);
+        if (!away) tell(`${called} does not answer (${answer}); trying again for a minute`);
+        away = true;
         await sleep(PAUSE_MS, undefined, { signal });
       }
     },

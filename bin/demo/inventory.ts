@@ -11,14 +11,15 @@ import { StartError } from '../parts/part.ts';
 const WEEKDAYS = ['MONDAY', 'TUESDAY', 'WEDNESDAY', 'THURSDAY', 'FRIDAY', 'SATURDAY', 'SUNDAY'] as const;
 
 const Name = z.string('write a name').min(1, 'write a name').max(100, 'write at most 100 characters');
-const Clock = z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$/, 'write HH:mm in quotes, for example "22:00"');
+const TIME = 'write HH:mm in quotes, for example "22:00", or define_in_vm';
+const Clock = z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$/, TIME);
 
 const Policy = z
   .strictObject({
     code: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/, 'write letters, digits, dots, dashes and underscores'),
     name: Name,
     subtype: z.enum(['DAILY', 'WEEKLY_PLANNED'], 'write DAILY or WEEKLY_PLANNED'),
-    time: z.union([z.literal('define_in_vm'), Clock], 'write HH:mm in quotes, for example "22:00", or define_in_vm'),
+    time: z.union([z.literal('define_in_vm'), Clock], TIME),
     days: z
       .array(z.enum(WEEKDAYS, `write days as ${WEEKDAYS[0]}, ${WEEKDAYS[1]} …`))
       .min(1, 'write at least one day')

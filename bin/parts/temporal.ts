@@ -2,10 +2,9 @@
  * Temporal as a part: the embedded development server, or the one that `TEMPORAL_ADDRESS` names.
  * @module
  */
-import { readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
-import { Connection, type ConnectionOptions } from '@temporalio/client';
-import type { Config } from '../../temporal.config.ts';
+import { Connection } from '@temporalio/client';
+import { type Config, temporalConnection } from '../../temporal.config.ts';
 import { findTemporal, startTemporalServer } from '../temporal-server.ts';
 import { reasonOf } from './database.ts';
 import { foreignPart, type RunningPart, StartError } from './part.ts';
@@ -79,27 +78,12 @@ export async function workerPolls(config: Config['temporal']): Promise<Set<strin
 }
 
 async function withTemporal<T>(config: Config['temporal'], ask: (connection: Connection) => Promise<T>): Promise<T> {
-  const connection = await Connection.connect(connectionOptions(config));
+  const address = temporalAddress(config);
+  const options = await temporalConnection({ ...config, address });
+  const connection = await Connection.connect({ ...options, connectTimeout: CONNECT_LIMIT_MS });
   try {
     return await connection.withDeadline(Date.now() + CONNECT_LIMIT_MS, () => ask(connection));
   } finally {
     await connection.close();
   }
-}
-
-function connectionOptions(config: Config['temporal']): ConnectionOptions {
-  const { caPath, certPath, keyPath, apiKey } = config;
-  const tls = {
-    ...(caPath === undefined ? {} : { serverRootCACertificate: readFileSync(caPath) }),
-    ...(certPath === undefined || keyPath === undefined
-      ? {}
-      : { clientCertPair: { crt: readFileSync(certPath), key: readFileSync(keyPath) } }),
-  };
-  const encrypted = config.tls || apiKey !== undefined || Object.keys(tls).length > 0;
-  return {
-    address: temporalAddress(config),
-    connectTimeout: CONNECT_LIMIT_MS,
-    ...(encrypted ? { tls } : {}),
-    ...(apiKey === undefined ? {} : { apiKey }),
-  };
 }

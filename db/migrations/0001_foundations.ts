@@ -101,6 +101,8 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     );
     create unique index virtual_machine_name on virtual_machine (enterprise_id, name) where deleted_at is null;
     create unique index virtual_machine_tail on virtual_machine (right(id::text, 8));
+    create index virtual_machine_by_enterprise on virtual_machine (enterprise_id, created_at desc, id desc);
+    create index virtual_machine_by_policy on virtual_machine using gin (backup_policies jsonb_path_ops);
 
     create table operation (
       id uuid primary key default uuidv7(),
@@ -140,6 +142,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     create unique index operation_one_open_per_vm on operation (vm_id) where finished_at is null;
     create index operation_by_vm on operation (vm_id, created_at desc, id desc);
     create index operation_by_enterprise on operation (enterprise_id, created_at desc, id desc);
+    create index operation_newest on operation (created_at desc, id desc);
     create index operation_open on operation (created_at) where finished_at is null;
     create unique index operation_workflow on operation (workflow_id);
 
@@ -358,6 +361,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       created_at timestamptz(3) not null default now()
     );
     create index residue_by_operation on residue (operation_id);
+    create index residue_of_vm on residue (vm_id) where cleared_at is null;
 
     create table event (
       id uuid primary key default uuidv7(),

@@ -10,7 +10,7 @@ import { Connection } from '@temporalio/client';
 import pg from 'pg';
 import { pino } from 'pino';
 import type { TestProject } from 'vitest/node';
-import { registerSearchAttributes } from '../../activities/temporal-connection.ts';
+import { registerSearchAttributes } from '../../activities/search-attributes.ts';
 import { bundleWorkflows } from '../../activities/worker.ts';
 import { findTemporal, freePort, startTemporalServer } from '../../bin/temporal-server.ts';
 import { startEmbeddedPostgres } from '../../db/embedded.ts';

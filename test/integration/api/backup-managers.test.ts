@@ -45,15 +45,25 @@ test('credentials go in, are stored sealed, and come out of no answer, event or 
 
 test('a change keeps the credentials that it leaves out and replaces those that it brings', async () => {
   const manager = await api.newManager(datacenter.id);
-  const document = { name: manager.name, endpoint: 'https://other.example.com', maxConcurrentWrites: 4 };
+  const endpoint = new URL('/api/v1/other', manager.endpoint).href;
+  const document = { name: manager.name, endpoint, maxConcurrentWrites: 4 };
   const changed = await api.expectStatus(200, api.tokens.admin, 'PUT', manager.links.self, { body: document });
-  expect(changed).toMatchObject({ endpoint: 'https://other.example.com', maxConcurrentWrites: 4 });
+  expect(changed).toMatchObject({ endpoint, maxConcurrentWrites: 4 });
   expect(changed.credentialsUpdatedAt).toBe(manager.credentialsUpdatedAt);
   expect(await stored(manager.id)).toEqual({ user: 'someone', password: 'canary-password' });
 
   const credentials = { user: 'someone', password: 'rotated' };
   await api.expectStatus(200, api.tokens.admin, 'PUT', manager.links.self, { body: { ...document, credentials } });
   expect(await stored(manager.id)).toEqual(credentials);
+});
+
+test('stored credentials are not sent to another host: it needs them anew', async () => {
+  const manager = await api.newManager(datacenter.id);
+  const document = { name: manager.name, endpoint: 'https://elsewhere.example.com/api/v1' };
+  const refused = await api.send(api.tokens.admin, 'PUT', manager.links.self, { body: document });
+  expect([refused.status, refused.body.errors[0].pointer]).toEqual([422, '/credentials']);
+  const credentials = { user: 'someone', password: 'given again' };
+  await api.expectStatus(200, api.tokens.admin, 'PUT', manager.links.self, { body: { ...document, credentials } });
 });
 
 test('the type stays', async () => {

@@ -165,10 +165,6 @@ test('options that a request does not know are refused', async () => {
   const vm = await newVm('ON');
   const answer = await api.send(enterprise.admin, 'POST', `${vm.links.self}/undeploy`, { body: { force: true } });
   expect([answer.status, answer.body.errors[0].pointer]).toEqual([422, '/force']);
-  const forced = await api.send(enterprise.admin, 'POST', `${vm.links.self}/undeploy`, {
-    body: { forceUndeploy: true },
-  });
-  expect(forced.status).toBe(202);
 });
 
 test('a USER backs up and restores, and does not deploy or power', async () => {

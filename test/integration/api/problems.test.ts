@@ -62,7 +62,7 @@ test.each([
 
 test.each([
   ['malformed JSON', 400, 'MALFORMED_JSON', { raw: '{"name"' }],
-  ['an empty body', 400, 'MALFORMED_JSON', { raw: '' }],
+  ['an empty body, which says {},', 422, 'INVALID_REQUEST', { raw: '' }],
   ['another content type', 415, 'UNSUPPORTED_MEDIA_TYPE', { raw: 'name=x', headers: { 'content-type': 'text/plain' } }],
   ['JSON in a form', 415, 'UNSUPPORTED_MEDIA_TYPE', { raw: '{}', headers: { 'content-type': 'multipart/form-data' } }],
   ['a body of more than 1 MiB', 413, 'PAYLOAD_TOO_LARGE', { raw: `{"name":"${'x'.repeat(1024 * 1024)}"}` }],

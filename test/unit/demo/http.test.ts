@@ -42,19 +42,22 @@ async function answering(...answers: ({ status: number; body: unknown } | undefi
     response.writeHead(answer.status, { 'content-type': 'application/json' }).end(JSON.stringify(answer.body));
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
-  const away: string[] = [];
+  const told: string[] = [];
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const { signal } = new AbortController();
-  const reached = serverAt({ called: 'The API', url, signal, onAway: (text) => away.push(text) });
-  return { api: apiFor(reached, 'a-token'), keys, away };
+  const reached = serverAt({ called: 'The API', url, signal, tell: (text) => told.push(text) });
+  return { api: apiFor(reached, 'a-token'), keys, told };
 }
 
-test('a request whose answer was lost is sent again under the same key, and the reader is told once', async () => {
-  const { api, keys, away } = await answering(undefined, { status: 503, body: {} }, { status: 202, body: OPERATION });
+test('a request whose answer was lost is sent again under the same key, and the reader is told', async () => {
+  const { api, keys, told } = await answering(undefined, { status: 503, body: {} }, { status: 202, body: OPERATION });
   expect((await api.begin('/v1/virtual-machines/v-1/backup')).id).toBe('o-1');
   expect(keys).toHaveLength(3);
   expect(new Set(keys).size).toBe(1);
-  expect(away).toEqual([expect.stringMatching(/^The API does not answer \(.+\); trying again for a minute$/)]);
+  expect(told).toEqual([
+    expect.stringMatching(/^The API does not answer \(.+\); trying again for a minute$/),
+    'The API answers again',
+  ]);
 });
 
 test('two operations have two keys', async () => {
