@@ -4,6 +4,7 @@
  */
 import type { Client } from '@temporalio/client';
 import type { Logger } from 'pino';
+import { managerById } from '../db/backup-managers.ts';
 import type { Database, Queryable } from '../db/connect.ts';
 import { rememberRequest, repeatedRequest } from '../db/idempotency.ts';
 import { lastCheck } from '../db/manager-checks.ts';
@@ -11,7 +12,7 @@ import { startableOperation } from '../db/operation-starts.ts';
 import { requestOperation } from '../db/operations.ts';
 import { type LockedVm, lockVm, vmOfResult } from '../db/virtual-machines.ts';
 import { type ErrorCode, HoldfastError } from '../domain/errors.ts';
-import { kindSlug, type OperationKind } from '../domain/operations.ts';
+import { kindSlug, type OperationKind, tail } from '../domain/operations.ts';
 import { planSteps } from '../domain/plan.ts';
 import type { Principal } from '../domain/privileges.ts';
 import { ALLOWED_FROM } from '../domain/virtual-machines.ts';
@@ -153,13 +154,15 @@ function requireState(kind: OperationKind, vm: LockedVm): void {
 }
 
 async function checkManager(deps: RequestDependencies, managerId: string) {
+  const manager = await managerById(deps.db, managerId);
+  if (manager === undefined) throw new HoldfastError('NOT_FOUND', `there is no backup manager ${managerId}`);
   const handle = await deps.temporal.workflow.start('checkManager', {
     taskQueue: deps.periodicTaskQueue,
-    workflowId: `check/${managerId}`,
+    workflowId: `check/${manager.name}~${tail(managerId)}`,
     // Two people who check at once get one look.
     workflowIdConflictPolicy: 'USE_EXISTING',
     args: [managerId],
-    staticSummary: 'check a backup manager',
+    staticSummary: `check ${manager.name}`,
   });
   const inTime = await Promise.race([
     handle.result().then(() => true),

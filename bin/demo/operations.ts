@@ -52,7 +52,7 @@ export async function succeeded(story: Story, begun: readonly Operation[]): Prom
   const failed = operations.find(({ state }) => state !== 'SUCCEEDED');
   if (failed === undefined) return operations;
   const { kind, vm, state, error, links } = failed;
-  const words = error === null ? '' : `: ${error.code}, ${error.message} ${error.vendorMessage ?? ''}`.trimEnd();
+  const words = error === null ? '' : `: ${error.code}, ${error.message}`;
   throw new StoryEnds({ what: `${slug(kind)} of ${vm.name} ended ${state}${words}`, look: links.temporalUi });
 }
 
