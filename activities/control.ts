@@ -32,7 +32,9 @@ export function controlActivities(deps: Dependencies): ControlActivities {
     finishOperation: async (end) => {
       const state = await finishOperation(deps.db, currentRunId(), end);
       if (state === undefined) throw fencedFailure('the operation is not this run’s to end');
-      deps.logger.info({ operationId: end.operationId, outcome: state, error: end.error }, 'operation ended');
+      if (state !== null) {
+        deps.logger.info({ operationId: end.operationId, outcome: state, error: end.error }, 'operation ended');
+      }
       return state;
     },
 

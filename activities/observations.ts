@@ -43,7 +43,9 @@ export async function lookAtSession(deps: Dependencies, operationId: string): Pr
   const runId = currentRunId();
   if (!(await isHeldBy(deps.db, operationId, runId))) throw fencedFailure('the operation is not this run’s');
   const session = await sessionOfOperation(deps.db, operationId);
-  if (session === undefined) throw new Error(`operation ${operationId} has no session`);
+  if (session === undefined) {
+    throw ApplicationFailure.nonRetryable('the operation has no session to wait for', 'SESSION_LOST');
+  }
   const ended = sessionEnded(session.state);
   const succeeded = sessionSucceeded(session.state);
   const known = session.state !== 'UNKNOWN';
@@ -53,7 +55,7 @@ export async function lookAtSession(deps: Dependencies, operationId: string): Pr
     state: ended ? (succeeded ? 'DONE' : 'FAILED') : 'RUNNING',
     error: ended && !succeeded ? { code: `${session.kind}_FAILED`, message } : null,
   });
-  return { state: session.state, ended, succeeded, message: session.message };
+  return { kind: session.kind, state: session.state, ended, succeeded, message: session.message };
 }
 
 /** The activities that look at sessions on behalf of an operation. */

@@ -47,10 +47,13 @@ export class Fenced extends Error {
 export class NotYet extends Error {
   override readonly name = 'NotYet';
   readonly retryInMs: number;
+  /** Whether nothing that the attempt wrote can still take effect. */
+  readonly settled: boolean;
 
-  constructor(message: string, retryInMs: number) {
+  constructor(message: string, retryInMs: number, settled = true) {
     super(message);
     this.retryInMs = retryInMs;
+    this.settled = settled;
   }
 }
 
@@ -192,7 +195,7 @@ async function failForward(deps: Dependencies, begun: Begun, input: StepInput, e
     await endAttempt(deps.db, begun.attempt, {
       state: 'RUNNING',
       error: { code: 'WAITING', message: error.message },
-      settled: true,
+      settled: error.settled,
     });
     throw notYetFailure(error);
   }
@@ -218,7 +221,7 @@ async function failUndo(deps: Dependencies, begun: Begun, input: UndoInput, erro
   if (error instanceof Fenced) throw fencedFailure(error.message);
   const told = describeError(error);
   if (error instanceof NotYet) {
-    await endUndoAttempt(deps.db, begun.attempt, 'RUNNING', null, true);
+    await endUndoAttempt(deps.db, begun.attempt, 'RUNNING', null, error.settled);
     throw notYetFailure(error);
   }
   const late = input.retryMs !== null && elapsed(deps, begun.step.compensation_started_at) >= input.retryMs;

@@ -3,7 +3,7 @@
  * intent, claimed by one attempt, and after a lost answer only searched for.
  * @module
  */
-import { claimIntent, type IntentRow, openIntent, releaseClaim, resolveIntent } from '../db/intents.ts';
+import { claimIntent, type IntentRow, noteLook, openIntent, releaseClaim, resolveIntent } from '../db/intents.ts';
 import { rememberReference } from '../db/operation-context.ts';
 import { setOutcomeKnown } from '../db/operations.ts';
 import { copyById } from '../db/results.ts';
@@ -120,13 +120,19 @@ async function claimAndSend(
         await releaseClaim(deps.db, intent.id, attempt.epoch);
       } else if (error.kind === 'REFUSED') {
         await resolveIntent(deps.db, intent.id, 'ABSENT', null);
+      } else {
+        // It may have been begun: from here on it is only looked for.
+        throw new NotYet(error.message, LOOK_AGAIN_MS, error.kind !== 'NO_ANSWER');
       }
     }
     throw error;
   }
 }
 
-/** Looks for what a claimed start has left, until it is found or has certainly left nothing. */
+/**
+ * Looks for what a claimed start has left, until it is found or has certainly left nothing. While the backup system
+ * cannot be asked nobody knows, so no time limit ends this: the VM stays locked.
+ */
 async function findLostStart(
   deps: Dependencies,
   attempt: StepAttempt,
@@ -134,18 +140,23 @@ async function findLostStart(
   intent: IntentRow,
   start: Start,
 ): Promise<string> {
-  const found = await lookForStart(deps, attempt, manager, intent, start);
-  if (found === 'AMBIGUOUS') {
-    const reason = `a ${start.kind.toLowerCase()} is there that may or may not be this operation's; it is not touched`;
+  const unknown = async (reason: string, lookAgainMs: number): Promise<never> => {
+    await noteLook(deps.db, intent.id, false);
     await setOutcomeKnown(deps.db, attempt.operation.id, false, reason);
-    throw new NotYet(reason, LOOK_RARELY_MS);
+    throw new NotYet(reason, lookAgainMs);
+  };
+  const found = await lookForStart(deps, attempt, manager, intent, start).catch((error: unknown) => {
+    if (!(error instanceof ExternalSystemError)) throw error;
+    return unknown(`${manager.name} cannot be asked what became of the start: ${error.message}`, LOOK_AGAIN_MS);
+  });
+  if (found === 'AMBIGUOUS') {
+    const what = start.kind.toLowerCase();
+    return unknown(`a ${what} is there that may or may not be this operation's; it is not touched`, LOOK_RARELY_MS);
   }
   await setOutcomeKnown(deps.db, attempt.operation.id, true, null);
-  if (found !== 'NONE') {
-    return keepSession(deps, attempt, manager, intent, start, found, found.startedAt);
-  }
-  const claimedAt = intent.claimed_at ?? new Date(0);
-  if (deps.clock().getTime() - claimedAt.getTime() < manager.system.quietPeriodMs) {
+  if (found !== 'NONE') return keepSession(deps, attempt, manager, intent, start, found, found.startedAt);
+
+  if ((await noteLook(deps.db, intent.id, true)) < manager.system.quietPeriodMs) {
     throw new NotYet('looking for what a start with a lost answer has left', LOOK_AGAIN_MS);
   }
   await resolveIntent(deps.db, intent.id, 'ABSENT', null);

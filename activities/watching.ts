@@ -50,6 +50,7 @@ async function tick(deps: Dependencies, input: WatchInput): Promise<TickSummary>
   let adopted = 0;
   let ended = 0;
   let error: string | null = null;
+  if (!(await isDue(deps, input, watch))) return summary(deps, input.managerId, { adopted, ended, error });
   try {
     const manager = await deps.managers.connect(input.managerId);
     const call = readOnlyCall();
@@ -70,9 +71,23 @@ async function tick(deps: Dependencies, input: WatchInput): Promise<TickSummary>
     deps.logger.warn({ err: failure, managerId: input.managerId }, 'a look at a backup system failed');
     await endTick(deps.db, input.managerId, watch.tick, { error: told });
   }
-  const inFlight = (await sessionsInFlight(deps.db, input.managerId)).length;
-  const needed = await watchIsNeeded(deps.db, input.managerId);
-  return { inFlight, adopted, ended, needed, error };
+  return summary(deps, input.managerId, { adopted, ended, error });
+}
+
+/** Whether the backup system is asked now: with sessions in flight each time, else only now and then. */
+async function isDue(deps: Dependencies, input: WatchInput, watch: WatchRow): Promise<boolean> {
+  const lastLook = watch.last_tick_at?.getTime() ?? 0;
+  if (deps.clock().getTime() - lastLook >= input.idleMs) return true;
+  return (await sessionsInFlight(deps.db, input.managerId)).length > 0;
+}
+
+async function summary(
+  deps: Dependencies,
+  managerId: string,
+  seen: Pick<TickSummary, 'adopted' | 'ended' | 'error'>,
+): Promise<TickSummary> {
+  const inFlight = (await sessionsInFlight(deps.db, managerId)).length;
+  return { ...seen, inFlight, needed: await watchIsNeeded(deps.db, managerId) };
 }
 
 /** Asks about every session in flight and for those that have begun, and writes down what is new. */

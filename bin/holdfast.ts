@@ -90,7 +90,9 @@ function connected(config: Config): Config {
 }
 
 function createLogger(config: Config, name: string) {
-  const options = { name, level: config.logLevel };
+  // The Temporal SDK logs errors as `error`.
+  const serializers = { err: pino.stdSerializers.err, error: pino.stdSerializers.err };
+  const options = { name, level: config.logLevel, serializers };
   return process.stdout.isTTY ? pino(options, pretty({ sync: true })) : pino(options);
 }
 

@@ -135,7 +135,7 @@ async function bringParts(
       return database;
     },
   });
-  const databaseUrl = (database as DatabasePart | undefined)?.url ?? '';
+  const databaseUrl = database?.url ?? '';
 
   const migrating = performance.now();
   const { applied } = await migrateToLatest(databaseUrl);

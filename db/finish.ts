@@ -20,13 +20,20 @@ export interface Ending {
   readonly operationId: string;
   readonly outcome: TerminalState;
   readonly error: OperationError | null;
+  /** Refuses to end it as SUCCEEDED when a cancel was promised in the meantime. */
+  readonly unlessCancelled: boolean;
 }
 
 /**
  * Ends an operation for the run that holds it. The same run may ask again after a lost answer.
- * @returns the state that the operation ended in, or `undefined` when it is not this run's to end.
+ * @returns the state that the operation ended in; `null` when a cancel was promised and it has to be rolled back;
+ * `undefined` when it is not this run's to end.
  */
-export async function finishOperation(db: Database, runId: string, ending: Ending): Promise<TerminalState | undefined> {
+export async function finishOperation(
+  db: Database,
+  runId: string,
+  ending: Ending,
+): Promise<TerminalState | null | undefined> {
   return db.transaction().execute(async (trx) => {
     const operation = await trx
       .selectFrom('operation as o')
@@ -36,6 +43,8 @@ export async function finishOperation(db: Database, runId: string, ending: Endin
       .forUpdate()
       .executeTakeFirst();
     if (operation !== undefined) {
+      const promised = operation.cancel_requested_at !== null && ending.unlessCancelled;
+      if (promised && ending.outcome === 'SUCCEEDED') return null;
       await close(trx, operation, ending, false);
       return ending.outcome;
     }
@@ -72,7 +81,7 @@ export async function abandonOperation(
       .forUpdate()
       .executeTakeFirst();
     if (operation === undefined) return false;
-    await close(trx, operation, { operationId, outcome: 'FAILED', error }, true);
+    await close(trx, operation, { operationId, outcome: 'FAILED', error, unlessCancelled: false }, true);
     return true;
   });
 }

@@ -74,6 +74,21 @@ export async function releaseClaim(db: Queryable, id: string, epoch: number): Pr
     .execute();
 }
 
+/**
+ * Notes a look for what a claimed write has left.
+ * @param absent true: the backup system answered and lists nothing; false: it could not be asked.
+ * @returns since when it has answered and listed nothing, in milliseconds by the database's clock; 0 when it has not.
+ */
+export async function noteLook(db: Queryable, id: string, absent: boolean): Promise<number> {
+  const row = await db
+    .updateTable('intent')
+    .set({ absent_since: absent ? sql<Date>`coalesce(absent_since, now())` : null })
+    .where('id', '=', id)
+    .returning(sql<number>`coalesce(extract(epoch from now() - absent_since) * 1000, 0)::float8`.as('absent_ms'))
+    .executeTakeFirstOrThrow();
+  return row.absent_ms;
+}
+
 /** Closes the intent: the write's effect was found, is certainly absent, or will never be known. */
 export async function resolveIntent(
   db: Queryable,

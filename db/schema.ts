@@ -142,6 +142,7 @@ export interface IdempotencyKeyTable {
 }
 
 export interface IntentTable {
+  absent_since: Timestamp | null;
   claimed_at: Timestamp | null;
   claimed_epoch: number | null;
   created_at: DefaultTimestamp;

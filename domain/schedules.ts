@@ -95,6 +95,12 @@ export interface FieldProblem {
 const CLOCK = /^([01]\d|2[0-3]):[0-5]\d$/;
 const DATE_AND_CLOCK = /^\d{4}-\d{2}-\d{2}T([01]\d|2[0-3]):[0-5]\d$/;
 
+/** Whether the day exists: a Date turns February 31 into March 3. */
+function isRealDate(time: string): boolean {
+  const date = new Date(`${time}Z`);
+  return !Number.isNaN(date.getTime()) && date.toISOString().startsWith(time);
+}
+
 /** Why a time does not fit its subtype, or `undefined` when it fits. Hours: 1 to 23 (Abiquo BC-16 says 0 to 24; 0 and 24 mean nothing useful). */
 function timeProblem(subtype: Subtype, time: string): { detail: string; code: string } | undefined {
   if (subtype === 'HOURLY') {
@@ -103,7 +109,7 @@ function timeProblem(subtype: Subtype, time: string): { detail: string; code: st
     return { detail: 'HOURLY takes a whole number of hours from 1 to 23, as a string', code: 'BACKUP_INVALID_HOURLY' };
   }
   if (subtype === 'DEFINED_HOUR') {
-    if (DATE_AND_CLOCK.test(time) && !Number.isNaN(Date.parse(`${time}Z`))) return undefined;
+    if (DATE_AND_CLOCK.test(time) && isRealDate(time)) return undefined;
     return {
       detail: 'DEFINED_HOUR takes a local date and time: YYYY-MM-DDTHH:mm',
       code: 'BACKUP_INVALID_DATE_FORMAT_DEFINED',
@@ -215,6 +221,14 @@ export function resolveSchedules(
     }
     seen.add(policy.id);
     choice.configurations.forEach((given, k) => {
+      const earlier = choice.configurations.slice(0, k);
+      if (earlier.some((c) => c.type === given.type && c.subtype === given.subtype)) {
+        problems.push({
+          pointer: `${at}/configurations/${k}`,
+          detail: `${given.type} ${given.subtype} is there twice`,
+          code: 'BACKUP_NOT_UNIQUE',
+        });
+      }
       if (!policy.configurations.some((c) => c.type === given.type && c.subtype === given.subtype)) {
         problems.push({
           pointer: `${at}/configurations/${k}`,
@@ -283,6 +297,13 @@ function settleConfiguration(
   }
   const selected = settle(configuration.disks, given?.disks);
   note('disks', selected.problem);
+  if (selected.value?.length === 0) {
+    problems.push({
+      pointer: `${pointer}/disks`,
+      detail: 'name at least one disk',
+      code: 'BACKUP_INVALID_DISKS',
+    });
+  }
   const unknown = selected.value?.filter((label) => !disks.includes(label)) ?? [];
   if (unknown.length > 0) {
     problems.push({

@@ -11,6 +11,6 @@ export async function backupVm(input: OperationInput): Promise<void> {
     await operation.step('REQUEST_BACKUP', steps.requestBackup);
     const session = await operation.watch({ cancellable: true });
     await operation.closingStep('RECORD', steps.recordResult);
-    requireSuccess(session, 'backup');
+    requireSuccess(session);
   });
 }

@@ -4,7 +4,7 @@
  * @module
  */
 import type { OperationError, OperationKind, StepName, TerminalState } from '../domain/operations.ts';
-import type { SessionState } from '../domain/results.ts';
+import type { SessionKind, SessionState } from '../domain/results.ts';
 
 /** How long things are retried. A workflow's input, so that tests use milliseconds where operators use hours. */
 export interface Limits {
@@ -57,10 +57,13 @@ export interface OperationEnd {
   readonly operationId: string;
   readonly outcome: TerminalState;
   readonly error: OperationError | null;
+  /** Refuses to end it as SUCCEEDED when a cancel was promised in the meantime. */
+  readonly unlessCancelled: boolean;
 }
 
 /** What a look at an operation's session shows. */
 export interface SessionView {
+  readonly kind: SessionKind;
   readonly state: SessionState;
   readonly ended: boolean;
   readonly succeeded: boolean;
@@ -76,8 +79,8 @@ export interface ControlActivities {
   decideCancel(operationId: string): Promise<boolean>;
   /** Crosses the point of no return; false: a cancel came first. */
   crossPointOfNoReturn(operationId: string): Promise<boolean>;
-  /** Outcome, VM, lock and events, in one transaction. */
-  finishOperation(end: OperationEnd): Promise<TerminalState>;
+  /** Outcome, VM, lock and events, in one transaction; `null`: a cancel was promised, so it has not ended. */
+  finishOperation(end: OperationEnd): Promise<TerminalState | null>;
   /** The newest known state of the operation's session. */
   lookAtSession(operationId: string): Promise<SessionView>;
 }
@@ -112,8 +115,9 @@ export interface StepActivities {
 export interface WatchInput {
   readonly managerId: string;
   readonly managerName: string;
-  /** Between two looks while sessions are in flight, and while none is. Milliseconds. */
+  /** Between two looks at the backup system while sessions are in flight. Milliseconds. */
   readonly busyMs: number;
+  /** The same while none is; in between only the database is looked at, so that a new session is seen at once. */
   readonly idleMs: number;
   /** Between two syncs of results. Milliseconds. */
   readonly resultsSyncMs: number;

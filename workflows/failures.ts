@@ -30,12 +30,12 @@ export function errorOf(error: unknown): OperationError {
 }
 
 /** Ends the story of a backup or a restore whose session did not do what it was begun for. */
-export function requireSuccess(session: SessionView, kind: 'backup' | 'restore'): void {
+export function requireSuccess(session: SessionView): void {
   if (session.succeeded) return;
-  const code = failureCode(session, kind);
+  const code = failureCode(session);
   const message =
     session.state === 'CANCELLED'
-      ? `the ${kind} was cancelled in the backup system`
+      ? `the ${session.kind.toLowerCase()} was cancelled in the backup system`
       : `the backup system says: ${session.message ?? 'the session failed'}`;
   const error: OperationError = {
     code,
@@ -45,7 +45,7 @@ export function requireSuccess(session: SessionView, kind: 'backup' | 'restore')
   throw ApplicationFailure.nonRetryable(message, code, error);
 }
 
-function failureCode(session: SessionView, kind: 'backup' | 'restore'): ErrorCode {
-  if (kind === 'restore') return 'RESTORE_FAILED';
+function failureCode(session: SessionView): ErrorCode {
+  if (session.kind === 'RESTORE') return 'RESTORE_FAILED';
   return session.state === 'CANCELLED' ? 'BACKUP_CANCELLED' : 'BACKUP_FAILED';
 }

@@ -10,8 +10,8 @@ export async function observeSession(input: OperationInput): Promise<void> {
   await runOperation(input, 'FAIL', async (operation) => {
     await operation.closingStep('OBSERVE', steps.observeSession);
     const session = await operation.watch({ cancellable: false });
-    await operation.closingStep('REFRESH', steps.refreshVm);
+    await operation.forwardStep('REFRESH', steps.refreshVm);
     await operation.closingStep('RECORD', steps.recordResult);
-    requireSuccess(session, 'backup');
+    requireSuccess(session);
   });
 }

@@ -16,7 +16,14 @@ import {
   setHandler,
   upsertSearchAttributes,
 } from '@temporalio/workflow';
-import { kindSlug, POINT_OF_NO_RETURN, type StepName, type TerminalState } from '../domain/operations.ts';
+import {
+  kindSlug,
+  type OperationError,
+  type OperationKind,
+  POINT_OF_NO_RETURN,
+  type StepName,
+  type TerminalState,
+} from '../domain/operations.ts';
 import {
   type BriefedStep,
   type Briefing,
@@ -70,32 +77,40 @@ export async function runOperation(
 ): Promise<void> {
   const notices = new SessionNotices();
   const briefing = await CancellationScope.nonCancellable(() => control.beginOperation(input.operationId));
-  const operation = new OperationRun(input, briefing, notices);
+  const operation = new OperationRun(input, briefing, notices, onFailure);
+  const finish = (outcome: TerminalState, error: OperationError | null) =>
+    CancellationScope.nonCancellable(() =>
+      control.finishOperation({ operationId: input.operationId, outcome, error, unlessCancelled: operation.mayGoBack }),
+    );
+  const fail = async (error: unknown): Promise<TerminalState> => {
+    const outcome = await CancellationScope.nonCancellable(() => operation.settleFailure(error));
+    return (await finish(outcome, errorOf(error))) ?? outcome;
+  };
+
   let failure: unknown;
-  let outcome: TerminalState = 'SUCCEEDED';
   try {
     await story(operation);
     // A cancel that came while the last step was ending still counts: nothing has been finished yet.
-    if (onFailure === 'ROLL_BACK' && operation.mayBeCancelled && CancellationScope.current().consideredCancelled) {
-      throw new CancelledFailure('the operation was cancelled');
-    }
+    if (operation.mayGoBack && CancellationScope.current().consideredCancelled) throw cancelled();
+    if ((await finish('SUCCEEDED', null)) === 'SUCCEEDED') return;
+    throw cancelled();
   } catch (error) {
     if (isFenced(error)) throw error;
     failure = error;
-    outcome = await CancellationScope.nonCancellable(() => operation.settleFailure(error, onFailure));
   }
-  const error = outcome === 'SUCCEEDED' ? null : errorOf(failure);
-  const ended = await CancellationScope.nonCancellable(() =>
-    control.finishOperation({ operationId: input.operationId, outcome, error }),
-  );
-  if (ended === 'SUCCEEDED') return;
-  if (ended === 'CANCELLED' && isCancellation(failure)) throw failure;
+  const ended = await fail(failure);
+  // Only a run that was itself asked to cancel can end as cancelled.
+  if (ended === 'CANCELLED' && CancellationScope.current().consideredCancelled) throw cancelled();
   throw ApplicationFailure.create({
     type: ended,
     nonRetryable: true,
-    message: `${kindSlug(briefing.kind)} of ${briefing.vmName} ended ${ended}: ${error?.message ?? 'no reason is known'}`,
+    message: `${kindSlug(briefing.kind)} of ${briefing.vmName} ended ${ended}: ${errorOf(failure).message}`,
     ...(failure instanceof Error ? { cause: failure } : {}),
   });
+}
+
+function cancelled(): CancelledFailure {
+  return new CancelledFailure('the operation was cancelled');
 }
 
 /** One operation under way: runs its steps in the order of its story and remembers what to undo. */
@@ -103,13 +118,15 @@ export class OperationRun {
   readonly #input: OperationInput;
   readonly #briefing: Briefing;
   readonly #notices: SessionNotices;
+  readonly #onFailure: OnFailure;
   readonly #begun: BriefedStep[] = [];
   readonly #marks = new Map<BriefedStep, string>();
   #crossed = false;
   /** Whether the backup system was asked to stop the session. */
   #cancelling = false;
 
-  constructor(input: OperationInput, briefing: Briefing, notices: SessionNotices) {
+  constructor(input: OperationInput, briefing: Briefing, notices: SessionNotices, onFailure: OnFailure) {
+    this.#onFailure = onFailure;
     this.#input = input;
     this.#briefing = briefing;
     this.#notices = notices;
@@ -117,9 +134,13 @@ export class OperationRun {
     this.#showChecklist();
   }
 
-  /** Whether there is still a way back. */
-  get mayBeCancelled(): boolean {
-    return !this.#crossed;
+  get kind(): OperationKind {
+    return this.#briefing.kind;
+  }
+
+  /** Whether a cancel can still be obeyed by undoing everything. */
+  get mayGoBack(): boolean {
+    return this.#onFailure === 'ROLL_BACK' && !this.#crossed;
   }
 
   /**
@@ -171,9 +192,10 @@ export class OperationRun {
   async pointOfNoReturn(): Promise<void> {
     const name = POINT_OF_NO_RETURN[this.#briefing.kind];
     if (name === undefined || this.#planned(name).length === 0) return;
+    if (CancellationScope.current().consideredCancelled) throw cancelled();
     await CancellationScope.nonCancellable(async () => {
       if (!(await control.crossPointOfNoReturn(this.#input.operationId))) {
-        throw ApplicationFailure.nonRetryable('the operation was cancelled', 'CANCELLED');
+        throw cancelled();
       }
       this.#crossed = true;
     });
@@ -228,8 +250,8 @@ export class OperationRun {
    * What the failed operation becomes. Undos run in reverse, each on its own; one that fails leaves residue and does
    * not stop the others.
    */
-  async settleFailure(error: unknown, onFailure: OnFailure): Promise<TerminalState> {
-    const cancelled = this.#cancelling
+  async settleFailure(error: unknown): Promise<TerminalState> {
+    const wasCancelled = this.#cancelling
       ? applicationFailure(error)?.type === 'BACKUP_CANCELLED'
       : isCancellation(error) && (await control.decideCancel(this.#input.operationId));
     if (this.#crossed) return 'FAILED';
@@ -251,8 +273,8 @@ export class OperationRun {
       upsertSearchAttributes([{ key: NEEDS_ATTENTION, value: true }]);
       return 'ROLLED_BACK_WITH_RESIDUE';
     }
-    if (cancelled || applicationFailure(error)?.type === 'CANCELLED') return 'CANCELLED';
-    return onFailure === 'FAIL' ? 'FAILED' : 'ROLLED_BACK';
+    if (wasCancelled) return 'CANCELLED';
+    return this.#onFailure === 'FAIL' ? 'FAILED' : 'ROLLED_BACK';
   }
 
   async #take(step: BriefedStep, activity: StepActivity, retryMs: number | null): Promise<void> {

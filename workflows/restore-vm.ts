@@ -9,11 +9,12 @@ import { runOperation, steps } from './operation-run.ts';
 export async function restoreVm(input: OperationInput): Promise<void> {
   await runOperation(input, 'FAIL', async (operation) => {
     await operation.ensureNoSession();
-    await operation.step('REQUEST_RESTORE', steps.requestRestore);
+    // From here on it cannot be cancelled: a restore that was stopped half way leaves a VM that is neither.
+    await operation.closingStep('REQUEST_RESTORE', steps.requestRestore);
     const session = await operation.watch({ cancellable: false });
-    await operation.closingStep('REFRESH', steps.refreshVm);
+    await operation.forwardStep('REFRESH', steps.refreshVm);
     await operation.residueStep('BACKUP_SCHEDULE', steps.configureSchedule);
     await operation.closingStep('RECORD', steps.recordResult);
-    requireSuccess(session, 'restore');
+    requireSuccess(session);
   });
 }

@@ -23,7 +23,7 @@ export async function watchManager(input: WatchInput): Promise<void> {
         : `watching **${input.managerName}**: the last look failed with ${seen.error}`,
     );
     if (!seen.needed) return;
-    await sleep(seen.inFlight > 0 ? input.busyMs : input.idleMs, { summary: 'until the next look' });
+    await sleep(input.busyMs, { summary: 'until the next look' });
   }
   await continueAsNew<typeof watchManager>(input);
 }

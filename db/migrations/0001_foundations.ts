@@ -227,6 +227,8 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       vendor_time timestamptz(3),
       claimed_at timestamptz(3),
       claimed_epoch integer,
+      -- Since when the backup system has answered and listed nothing; an absence is believed only some time after.
+      absent_since timestamptz(3),
       resolved_at timestamptz(3),
       outcome text check (outcome in ('FOUND', 'ABSENT', 'UNKNOWN')),
       session_ref text,

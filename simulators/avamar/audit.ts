@@ -80,6 +80,6 @@ export function audit({ state }: Server): Hono<AvamarEnv> {
       .map(view)
       .filter((row) => userName === undefined || row.userName === userName)
       .filter((row) => result === undefined || result === '' || String(row.result) === result);
-    return c.json(page(c, asked.reverse()));
+    return c.json(page(c, asked.toReversed()));
   });
 }

@@ -13,7 +13,7 @@ const HORIZON_DAYS = 63;
 
 function timesOn(schedule: Schedule): string[] {
   const times = schedule.recurrenceEnum === 'Daily' ? (schedule.dailyData?.timesOfDay ?? []) : [];
-  return times.length > 0 ? [...times].sort() : [schedule.startTime];
+  return times.length > 0 ? times.toSorted() : [schedule.startTime];
 }
 
 function runsOnDay(schedule: Schedule, day: DateTime): boolean {

@@ -77,7 +77,7 @@ test('two deploys at once: one 202, one 409 that names the holder; the same key 
   const vmId = await world.newVm('web-3');
   const path = `/v1/virtual-machines/${vmId}/deploy`;
   const answers = await Promise.all([platform('POST', path), platform('POST', path)]);
-  expect(answers.map((answer) => answer.status).toSorted()).toEqual([202, 409]);
+  expect(new Set(answers.map((answer) => answer.status))).toEqual(new Set([202, 409]));
   const accepted = answers.find((answer) => answer.status === 202);
   const refused = answers.find((answer) => answer.status === 409);
   expect(refused?.body).toMatchObject({

@@ -110,7 +110,7 @@ describe('a backup', () => {
           .looks(session('CANCELLED'))
           .takes([record])
           .undoes([request])
-          .finishes('CANCELLED', cancelledThere),
+          .finishesCancelled(cancelledThere),
       ));
 
     test('has succeeded when its end came first', () =>
@@ -133,11 +133,7 @@ describe('a backup', () => {
     test('twice is asked to stop once', async () => {
       const again = stopping().looks(running).waits(HOUR).cancelRequested().doesNothing();
       await follows(
-        heard(again)
-          .looks(session('CANCELLED'))
-          .takes([record])
-          .undoes([request])
-          .finishes('CANCELLED', cancelledThere),
+        heard(again).looks(session('CANCELLED')).takes([record]).undoes([request]).finishesCancelled(cancelledThere),
       );
     });
 
@@ -151,7 +147,7 @@ describe('a backup', () => {
           .looks(session('CANCELLED'))
           .takes([record])
           .undoes([request])
-          .finishes('CANCELLED', cancelledThere),
+          .finishesCancelled(cancelledThere),
       ));
 
     test('before it was started there ends cancelled, and what may have begun is stopped', () =>
@@ -173,7 +169,7 @@ describe('a backup', () => {
           .looks(session('CANCELLED'))
           .takes([record])
           .undoes([request])
-          .finishes('CANCELLED', cancelledThere),
+          .finishesCancelled(cancelledThere),
       ));
 
     test('while its end is recorded has succeeded', async () => {

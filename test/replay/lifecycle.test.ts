@@ -22,7 +22,7 @@ const { follows } = withReplay();
 const cancel = (history: OperationHistory) => void history.cancelRequested();
 
 /** Operations that ask the backup systems for running sessions before they touch the VM. */
-const ASK_FIRST: readonly OperationKind[] = ['RECONFIGURE', 'UNDEPLOY'];
+const ASK_FIRST: readonly OperationKind[] = ['RECONFIGURE', 'UNDEPLOY', 'POWER_OFF'];
 
 const both = [schedule('m1'), schedule('m2')];
 const OPERATIONS: readonly PlannedOperation[] = [
@@ -191,7 +191,7 @@ describe.each(OPERATIONS.filter((operation) => irreversible(operation).length > 
     const eachStep = forward.map((step, index) => ({ step, name: told(step), before: forward.slice(0, index) }));
 
     test('a cancel that came first is obeyed', () =>
-      follows(reached().crosses(false).undoes(steps).finishes('CANCELLED', CANCELLED)));
+      follows(reached().crosses(false).decides(true).undoes(steps).finishes('CANCELLED', CANCELLED)));
 
     test('a cancel that came while the last step ended is obeyed', async () => {
       const last = steps.at(-1) as (typeof steps)[number];
@@ -199,14 +199,14 @@ describe.each(OPERATIONS.filter((operation) => irreversible(operation).length > 
       await follows(
         history
           .completesFirst(...history.attempt(last))
-          .crosses(false)
+          .decides(true)
           .undoes(steps)
-          .finishes('CANCELLED', CANCELLED),
+          .finishesCancelled(),
       );
     });
 
     test('a cancellation while it crosses, and ever after, is too late', async () => {
-      const history = reached().meanwhile(cancel, 'crossPointOfNoReturn', [OPERATION_ID], true);
+      const history = reached().crosses(true, cancel);
       for (const step of forward) history.meanwhile(cancel, ...history.attempt(step));
       history.meanwhile(cancel, ...history.end('SUCCEEDED', null), 'SUCCEEDED');
       await follows(history.succeeded());
@@ -236,6 +236,13 @@ describe.each(OPERATIONS.filter((operation) => irreversible(operation).length > 
     );
   },
 );
+
+test('a cancel that was promised while the end was being recorded is kept', () => {
+  const operation = planned('DEPLOY', { desiredSchedules: [schedule('m1')] });
+  const steps = reversible(operation);
+  const history = new OperationHistory(operation).begins().takes(steps);
+  return follows(history.isRefusedTheEnd().decides(true).undoes(steps).finishes('CANCELLED', CANCELLED));
+});
 
 describe('what is not to be done', () => {
   test('a deploy without a policy calls no backup system', () => {

@@ -94,13 +94,18 @@ export function told(step: PlannedStep): string {
 }
 
 /** What a look at a session shows. */
-export function session(state: SessionView['state'], message: string | null = null): SessionView {
+export function session(
+  state: SessionView['state'],
+  message: string | null = null,
+  kind: SessionView['kind'] = 'BACKUP',
+): SessionView {
   const ended = state !== 'RUNNING' && state !== 'UNKNOWN';
-  return { state, ended, succeeded: state === 'SUCCEEDED' || state === 'WARNING', message };
+  return { kind, state, ended, succeeded: state === 'SUCCEEDED' || state === 'WARNING', message };
 }
 
 export class OperationHistory extends History {
   readonly #operation: PlannedOperation;
+  #crossed = false;
 
   constructor(operation: PlannedOperation) {
     super(workflowType(operation.kind, operation.origin), { operationId: OPERATION_ID, limits: LIMITS });
@@ -142,7 +147,8 @@ export class OperationHistory extends History {
   attempt(step: PlannedStep): [activity: string, args: unknown[]] {
     const { kind } = this.#operation;
     const removes = kind === 'UNDEPLOY' && step.name === 'BACKUP_SCHEDULE';
-    const forward = irreversible(this.#operation).includes(step);
+    // What a restore has made of the VM has to be taken over, however long that takes.
+    const forward = irreversible(this.#operation).includes(step) || step.name === 'REFRESH';
     const retryMs = forward ? null : LIMITS.stepRetryMs;
     return [
       removes ? 'removeSchedule' : (ACTIVITIES[step.name] ?? ''),
@@ -166,8 +172,9 @@ export class OperationHistory extends History {
     return this.does('decideCancel', [OPERATION_ID], rollsBack);
   }
 
-  crosses(answer: boolean): this {
-    return this.does('crossPointOfNoReturn', [OPERATION_ID], answer);
+  crosses(answer: boolean, happens: (history: this) => void = () => {}): this {
+    this.#crossed = answer;
+    return this.meanwhile(happens, 'crossPointOfNoReturn', [OPERATION_ID], answer);
   }
 
   looks(...views: readonly SessionView[]): this {
@@ -189,12 +196,22 @@ export class OperationHistory extends History {
     return outcome === 'SUCCEEDED' ? this.succeeded() : this.failed(outcome);
   }
 
+  /** The database refuses to end it as SUCCEEDED: a cancel was promised. */
+  isRefusedTheEnd(): this {
+    return this.does(...this.end('SUCCEEDED', null), null);
+  }
+
   /** The end is recorded, and the run ends cancelled. */
-  finishesCancelled(): this {
-    return this.does(...this.end('CANCELLED', CANCELLED), 'CANCELLED').cancelled();
+  finishesCancelled(error: OperationError = CANCELLED): this {
+    return this.does(...this.end('CANCELLED', error), 'CANCELLED').cancelled();
+  }
+
+  /** Whether a cancel could still be obeyed: backups and restores are not rolled back. */
+  #mayGoBack(): boolean {
+    return !this.#crossed && !['BACKUP', 'RESTORE', 'SCHEDULED_BACKUP'].includes(this.#operation.kind);
   }
 
   end(outcome: TerminalState, error: OperationError | null): [activity: string, args: unknown[]] {
-    return ['finishOperation', [{ operationId: OPERATION_ID, outcome, error }]];
+    return ['finishOperation', [{ operationId: OPERATION_ID, outcome, error, unlessCancelled: this.#mayGoBack() }]];
   }
 }

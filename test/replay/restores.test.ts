@@ -16,9 +16,9 @@ import { withReplay } from './replay.ts';
 
 const { follows } = withReplay();
 
-const running = session('RUNNING');
-
 describe('a restore', () => {
+  const running = session('RUNNING', null, 'RESTORE');
+  const succeeded = session('SUCCEEDED', null, 'RESTORE');
   const operation = planned('RESTORE', {
     managerId: 'm1',
     currentSchedules: [schedule('m1')],
@@ -33,7 +33,7 @@ describe('a restore', () => {
   ];
   const begun = () => new OperationHistory(operation).begins().asksFirst();
   const waiting = () => begun().takes([request]).looks(running).waits(HOUR);
-  const restored = () => waiting().hears(SESSION_CHANGED).stopsWaiting().looks(session('SUCCEEDED'));
+  const restored = () => waiting().hears(SESSION_CHANGED).stopsWaiting().looks(succeeded);
 
   test('takes over what was restored, its schedule too', () =>
     follows(restored().takes([refresh, reschedule, record]).finishes('SUCCEEDED')));
@@ -45,7 +45,7 @@ describe('a restore', () => {
         .doesNothing()
         .hears(SESSION_CHANGED)
         .stopsWaiting()
-        .looks(session('SUCCEEDED'))
+        .looks(succeeded)
         .takes([refresh, reschedule, record])
         .finishes('SUCCEEDED'),
     ));
@@ -53,8 +53,8 @@ describe('a restore', () => {
   test('that was started when the cancellation came is watched to its end', () =>
     follows(
       begun()
-        .completesFirst(...begun().attempt(request))
-        .looks(session('SUCCEEDED'))
+        .meanwhile((meanwhile) => meanwhile.cancelRequested(), ...begun().attempt(request))
+        .looks(succeeded)
         .takes([refresh, reschedule, record])
         .finishes('SUCCEEDED'),
     ));
@@ -90,9 +90,8 @@ describe('a restore', () => {
       waiting()
         .hears(SESSION_CHANGED)
         .stopsWaiting()
-        .looks(session('FAILED', 'disk full'))
+        .looks(session('FAILED', 'disk full', 'RESTORE'))
         .takes([refresh, reschedule, record])
-        .undoes([request])
         .finishes('FAILED', failedThere('RESTORE')),
     ));
 
@@ -100,7 +99,6 @@ describe('a restore', () => {
     follows(
       begun()
         .fails(...begun().attempt(request), REFUSAL)
-        .undoes([request])
         .finishes('FAILED', REFUSAL),
     ));
 
@@ -122,6 +120,7 @@ describe('a restore', () => {
 });
 
 describe('what the backup system does by itself', () => {
+  const running = session('RUNNING');
   const backup = planned('SCHEDULED_BACKUP', { origin: 'BACKUP_SYSTEM', managerId: 'm1' });
   const [observe, , , record] = backup.plan as [PlannedStep, PlannedStep, PlannedStep, PlannedStep];
   const observing = () => new OperationHistory(backup).begins().takes([observe]).looks(running).waits(HOUR);

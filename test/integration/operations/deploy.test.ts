@@ -81,7 +81,7 @@ test('the same Idempotency-Key twice is the same operation, also at the same mom
   const deploy = () => world.requests.deploy({ principal: world.principal, vmId, body: {}, idempotency });
   const [first, second] = await Promise.all([deploy(), deploy()]);
   expect(second.operationId).toBe(first.operationId);
-  expect([first.repeated, second.repeated].toSorted()).toEqual([false, true]);
+  expect(first.repeated).toBe(!second.repeated);
   await world.ended(first.operationId);
   expect((await deploy()).operationId).toBe(first.operationId);
   await expect(

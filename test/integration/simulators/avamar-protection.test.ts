@@ -280,7 +280,7 @@ describe('the Avamar simulator: clients, backups, restores', () => {
       numberOfElements: 2,
     });
     expect(first.content[0].name).toMatch(/^page-p3_/);
-    expect(Object.keys(first.content[0]).sort()).toEqual(['id', 'name']);
+    expect(Object.keys(first.content[0]).toSorted()).toEqual(['id', 'name']);
     const second = (await world.api('GET', `/clients?${where}&size=2&page=1`)).body;
     expect(second).toMatchObject({ last: true, numberOfElements: 1 });
     const quoted = await world.api(
