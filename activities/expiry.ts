@@ -3,10 +3,9 @@
  * Nothing is deleted from the record, and nothing is believed of a backup system that is not the one we knew.
  * @module
  */
-import { heartbeat } from '@temporalio/activity';
+import { ApplicationFailure, heartbeat } from '@temporalio/activity';
 import { recordEvent } from '../db/events.ts';
 import { type CheckedCopy, copiesToCheck, recordCheck } from '../db/results.ts';
-import { HoldfastError } from '../domain/errors.ts';
 import type { CopyState } from '../domain/results.ts';
 import type { ExpirySummary, PeriodicActivities } from '../workflows/contract.ts';
 import { copyKey } from './backup-systems/backup-system.ts';
@@ -61,15 +60,15 @@ export function expiryActivities(deps: Dependencies): Pick<PeriodicActivities, '
 
 /**
  * Refuses to believe another backup system than the one that was checked: a wrong endpoint must not expire backups.
- * @throws HoldfastError BACKUP_SYSTEM_CHANGED.
+ * @throws ApplicationFailure BACKUP_SYSTEM_CHANGED, which is not tried again.
  */
 async function requireSameSystem(manager: ConnectedManager): Promise<void> {
   if (manager.identity === null) return;
   const { identity } = await manager.system.check(readOnlyCall(), []);
   if (identity === null || identity === manager.identity) return;
-  throw new HoldfastError(
-    'BACKUP_SYSTEM_CHANGED',
+  throw ApplicationFailure.nonRetryable(
     `${manager.name} was ${manager.identity} and now answers as ${identity}; nothing was written`,
+    'BACKUP_SYSTEM_CHANGED',
   );
 }
 

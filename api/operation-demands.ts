@@ -59,7 +59,7 @@ export async function reconfigureDemand(
   if (!sameDisks(vm.hardware.disks, body.hardware.disks)) {
     throw new HoldfastError(
       'VM_DISKS_NOT_RECONFIGURABLE',
-      `${vm.name} is deployed: its cpu, memory and backup configuration can change, its disks not yet`,
+      `${vm.name} is deployed: its cpu, memory and backup configuration can change, its disks not yet.`,
       {},
       [{ pointer: '/disks', detail: 'leave the disks as they are', code: 'VM_DISKS_NOT_RECONFIGURABLE' }],
     );
@@ -71,7 +71,10 @@ export async function reconfigureDemand(
   const sameSchedules = [...managers].every((id) => sameSchedule(of(schedules, id), of(current, id)));
   const sameMachine = sameHardware(vm.hardware, body.hardware);
   if (sameMachine && sameSchedules) {
-    throw new HoldfastError('NOTHING_TO_RECONFIGURE', `${vm.name} already is as the request says`);
+    throw new HoldfastError(
+      'NOTHING_TO_RECONFIGURE',
+      `${vm.name} already is as the request says: there is nothing to do.`,
+    );
   }
   if (!sameMachine) requirePrivilege(principal, 'VAPP_MANAGE', 'change its hardware');
   if (!sameSchedules) requirePrivilege(principal, 'VAPP_MANAGE_BACKUP', 'change its backup policies');
@@ -84,7 +87,7 @@ export async function reconfigureDemand(
 
 function requirePrivilege(principal: Principal, privilege: Privilege, what: string): void {
   if (mayDo(principal, privilege)) return;
-  throw new HoldfastError('FORBIDDEN', `the role ${principal.role} may not ${what} (needs ${privilege})`);
+  throw new HoldfastError('FORBIDDEN', `The role ${principal.role} may not ${what}: it lacks ${privilege}.`);
 }
 
 async function schedulesOf(
@@ -117,14 +120,16 @@ export async function backupDemand(trx: Queryable, vm: LockedVm, body: BackupBod
   if (policyId === undefined || others.length > 0) {
     const list = [...policies.values()].map((policy) => `${policy.code} (${policy.id})`).join(', ');
     const detail =
-      policyId === undefined ? 'the virtual machine has no policy: name one' : `name one of its policies: ${list}`;
+      policyId === undefined
+        ? 'The virtual machine has no policy: name one.'
+        : `The virtual machine has several policies; name one: ${list}.`;
     throw new HoldfastError('BACKUP_POLICY_AMBIGUOUS', detail, {}, [
       { pointer: '/policyId', detail, code: 'BACKUP_POLICY_AMBIGUOUS' },
     ]);
   }
   const policy = policies.get(policyId);
   if (policy === undefined) {
-    const detail = 'no such policy is allowed to this enterprise in this datacenter';
+    const detail = 'No such policy is allowed to this enterprise in this datacenter.';
     throw new HoldfastError('BACKUP_POLICY_NOT_FOUND', detail, {}, [
       { pointer: '/policyId', detail, code: 'BACKUP_POLICY_NOT_FOUND' },
     ]);
@@ -132,11 +137,11 @@ export async function backupDemand(trx: Queryable, vm: LockedVm, body: BackupBod
   const manager = await requireManager(trx, policy.managerId);
   const plugin = backupPluginType(manager.type);
   if (plugin?.operations.onDemandBackup !== true) {
-    throw new HoldfastError('BACKUP_ONDEMAND_NOT_SUPPORTED', `${manager.name} makes backups by schedule only`);
+    throw new HoldfastError('BACKUP_ONDEMAND_NOT_SUPPORTED', `${manager.name} makes backups by schedule only.`);
   }
   const replication = body.replication ?? policy.replication;
   if (replication && !plugin.operations.replication) {
-    throw new HoldfastError('BACKUP_INVALID_REPLICATION_OPTION', `${manager.name} has no replication option`, {}, [
+    throw new HoldfastError('BACKUP_INVALID_REPLICATION_OPTION', `${manager.name} has no replication option.`, {}, [
       { pointer: '/replication', detail: 'leave it out', code: 'BACKUP_INVALID_REPLICATION_OPTION' },
     ]);
   }
@@ -158,7 +163,7 @@ export async function restoreDemand(
   if (copy === undefined) {
     throw new HoldfastError(
       'BACKUP_STATUS_FOR_RESTORE',
-      'the backup is not finished, has failed, or no copy of it exists any more',
+      'This backup cannot be restored: it is not finished, has failed, or no copy of it exists any more.',
     );
   }
   const manager = await requireManager(trx, copy.manager_id);

@@ -9,10 +9,10 @@ import type { Database, Queryable } from '../db/connect.ts';
 import { rememberRequest, repeatedRequest } from '../db/idempotency.ts';
 import { lastCheck } from '../db/manager-checks.ts';
 import { startableOperation } from '../db/operation-starts.ts';
-import { requestOperation } from '../db/operations.ts';
+import { requestOperation, sentenceStart } from '../db/operations.ts';
 import { type LockedVm, lockVm, vmOfResult } from '../db/virtual-machines.ts';
 import { type ErrorCode, HoldfastError } from '../domain/errors.ts';
-import { kindSlug, type OperationKind, tail } from '../domain/operations.ts';
+import { type OperationKind, tail } from '../domain/operations.ts';
 import { planSteps } from '../domain/plan.ts';
 import type { Principal } from '../domain/privileges.ts';
 import { ALLOWED_FROM } from '../domain/virtual-machines.ts';
@@ -61,7 +61,7 @@ export function createOperationRequests(deps: RequestDependencies): OperationReq
     restore: async ({ principal, resultId, body, idempotency }) => {
       const vmId = await vmOfResult(deps.db, resultId, principal.enterpriseId);
       if (vmId === undefined) {
-        throw new HoldfastError('BACKUP_RESTORE_NOT_FOUND', `there is no backup result ${resultId}`);
+        throw new HoldfastError('BACKUP_RESTORE_NOT_FOUND', `There is no backup result ${resultId}.`);
       }
       return ask('RESTORE', { principal, vmId, body, idempotency }, (trx, vm) =>
         restoreDemand(trx, vm, resultId, body),
@@ -81,7 +81,7 @@ async function requestAndStart(
     const repeated = await findRepeated(trx, principal, idempotency);
     if (repeated !== undefined) return { operationId: repeated, repeated: true };
     const vm = await lockVm(trx, vmId, principal.enterpriseId);
-    if (vm === undefined) throw new HoldfastError('NOT_FOUND', `there is no virtual machine ${vmId}`);
+    if (vm === undefined) throw new HoldfastError('NOT_FOUND', `There is no virtual machine ${vmId}.`);
     // The lock is looked at before the state: while an operation is under way the stored state is about to change.
     if (vm.lockedBy === null) requireState(kind, vm);
     const demand = vm.lockedBy === null ? await demandOf(trx, vm) : {};
@@ -120,7 +120,7 @@ async function findRepeated(
   if (known === undefined || known.requestHash === idempotency.requestHash) return known?.operationId;
   throw new HoldfastError(
     'IDEMPOTENCY_KEY_REUSED',
-    `the Idempotency-Key ${idempotency.key} began operation ${known.operationId} with another body; use a new key`,
+    `The Idempotency-Key ${idempotency.key} began operation ${known.operationId} with another request. Use a new key.`,
   );
 }
 
@@ -148,14 +148,14 @@ function requireState(kind: OperationKind, vm: LockedVm): void {
   const allowed = ALLOWED_FROM[kind].join(', ');
   throw new HoldfastError(
     STATE_ERRORS[kind] ?? 'VM_STATE_NOT_ALLOWED',
-    `${vm.name} is ${vm.state}; a ${kindSlug(kind)} is possible in ${allowed}`,
+    `${vm.name} is ${vm.state}. ${sentenceStart(kind)} is possible from ${allowed}.`,
     { state: vm.state },
   );
 }
 
 async function checkManager(deps: RequestDependencies, managerId: string) {
   const manager = await managerById(deps.db, managerId);
-  if (manager === undefined) throw new HoldfastError('NOT_FOUND', `there is no backup manager ${managerId}`);
+  if (manager === undefined) throw new HoldfastError('NOT_FOUND', `There is no backup manager ${managerId}.`);
   const handle = await deps.temporal.workflow.start('checkManager', {
     taskQueue: deps.periodicTaskQueue,
     workflowId: `check/${manager.name}~${tail(managerId)}`,
@@ -172,6 +172,6 @@ async function checkManager(deps: RequestDependencies, managerId: string) {
   if (check !== null) return check;
   throw new HoldfastError(
     'CHECK_TIMED_OUT',
-    'the check has not ended within 10 s; its outcome will be stored with the backup manager',
+    'The check has not ended within 10 s. Its outcome will be stored with the backup manager: look there in a while.',
   );
 }

@@ -4,8 +4,7 @@
  */
 import type { Hook } from '@hono/zod-openapi';
 import { HoldfastError, isErrorCode } from '../domain/errors.ts';
-import type { FieldProblem } from '../domain/schedules.ts';
-import type { ApiEnv } from './context.ts';
+import type { FieldProblem } from '../domain/policies.ts';
 
 interface Issue {
   readonly code: string;
@@ -20,8 +19,8 @@ const PLACES: Readonly<Record<string, string>> = { query: 'in the query: ', head
  * Runs after every check of a request against a schema: turns a refusal into INVALID_REQUEST with a pointer for each
  * field, and refuses texts that PostgreSQL cannot store. A path that holds no id names nothing: NOT_FOUND.
  */
-// biome-ignore lint/suspicious/noExplicitAny: the hook is the same for every schema.
-export const refuseInvalid: Hook<any, ApiEnv, any, any> = (result) => {
+// The hook is the same for every schema.
+export const refuseInvalid: Hook<any, any, any, any> = (result) => {
   const problems = result.success
     ? unstorable(result.data)
     : (result.error.issues as readonly Issue[]).flatMap((issue) => fieldProblems(issue, PLACES[result.target] ?? ''));

@@ -14,7 +14,8 @@ import { type LockedVm, lockVm } from '../db/virtual-machines.ts';
 import { type ErrorCode, HoldfastError } from '../domain/errors.ts';
 import { kindSlug } from '../domain/operations.ts';
 import type { Principal } from '../domain/privileges.ts';
-import { type BackupPolicy, type ChosenPolicy, resolveSchedules } from '../domain/schedules.ts';
+import type { BackupPolicy } from '../domain/policies.ts';
+import { type ChosenPolicy, resolveSchedules } from '../domain/schedules.ts';
 import { type Disk, sameHardware } from '../domain/virtual-machines.ts';
 import { requirePrivilege } from './auth/authenticate.ts';
 import {

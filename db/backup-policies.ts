@@ -6,7 +6,7 @@
  * @module
  */
 import { type Insertable, type Selectable, sql, type Updateable } from 'kysely';
-import type { BackupPolicy } from '../domain/schedules.ts';
+import type { BackupPolicy } from '../domain/policies.ts';
 import type { Queryable } from './connect.ts';
 import { type Page, type PageRequest, readPage } from './pages.ts';
 import type { BackupPolicyTable } from './schema.ts';

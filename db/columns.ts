@@ -18,7 +18,8 @@ export type {
 } from '../domain/operations.ts';
 export type { Role } from '../domain/privileges.ts';
 export type { CopyState, ResultStatus, SessionKind, SessionState } from '../domain/results.ts';
-export type { BackupSchedule, ChosenPolicy, PolicyConfiguration } from '../domain/schedules.ts';
+export type { PolicyConfiguration } from '../domain/policies.ts';
+export type { BackupSchedule, ChosenPolicy } from '../domain/schedules.ts';
 export type { Disk, VmState } from '../domain/virtual-machines.ts';
 
 /** jsonb is written as text: the driver would turn a JavaScript array into a PostgreSQL array. */

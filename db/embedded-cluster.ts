@@ -5,9 +5,20 @@
 import { randomBytes } from 'node:crypto';
 import * as fs from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
-import type { EmbeddedPostgresOptions } from './embedded.ts';
 import { type Account, findPrograms, postgresAccount, type Programs } from './embedded-programs.ts';
 import { isAlive, openLog, spawnGuarded } from './guarded-process.ts';
+
+/** Where a cluster lives and how much it may forget. */
+export interface EmbeddedPostgresOptions {
+  /** The cluster's own folder, `.data/pg`; made when missing. */
+  readonly dataDir: string;
+  /** `false`: nothing is synced to disk, for tests. */
+  readonly durable: boolean;
+  /** The port that it must have; absent: the one it had last time, or a free one. */
+  readonly port?: number;
+  /** PostgreSQL's log; absent: `<dataDir>.log`. */
+  readonly logFile?: string;
+}
 
 /** The superuser of every embedded cluster. */
 export const USER = 'holdfast';

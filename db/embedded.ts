@@ -10,25 +10,21 @@ import { type AddressInfo, createServer } from 'node:net';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, DatabaseError } from 'pg';
-import { type Cluster, initialise, openCluster, standIn, startLog, USER } from './embedded-cluster.ts';
+import {
+  type Cluster,
+  initialise,
+  openCluster,
+  standIn,
+  startLog,
+  USER,
+  type EmbeddedPostgresOptions,
+} from './embedded-cluster.ts';
 import { type Postmaster, readPostmaster, readState, removeForeignLock, writeState } from './embedded-files.ts';
 import { type Ending, isAlive, spawnGuarded } from './guarded-process.ts';
 
 const DATABASE = 'holdfast';
 const START_LIMIT_MS = 60_000;
 const STOP_GRACE_SECONDS = 30;
-
-/** Where a cluster lives and how much it may forget. */
-export interface EmbeddedPostgresOptions {
-  /** The cluster's own folder, `.data/pg`; made when missing. */
-  readonly dataDir: string;
-  /** `false`: nothing is synced to disk, for tests. */
-  readonly durable: boolean;
-  /** The port that it must have; absent: the one it had last time, or a free one. */
-  readonly port?: number;
-  /** PostgreSQL's log; absent: `<dataDir>.log`. */
-  readonly logFile?: string;
-}
 
 /** A running embedded PostgreSQL. */
 export interface EmbeddedPostgres {

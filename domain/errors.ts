@@ -3,7 +3,7 @@
  * `legacy` is the code under which people who come from Abiquo know it.
  * @module
  */
-import type { FieldProblem } from './schedules.ts';
+import type { FieldProblem } from './policies.ts';
 
 interface ErrorDefinition {
   readonly status: number;

@@ -2,7 +2,7 @@
  * What each kind of backup system and hypervisor can do. Constants: the API shows them, `policyProblems` obeys them.
  * @module
  */
-import type { BackupType, Subtype } from './schedules.ts';
+import type { BackupType, Subtype } from './policies.ts';
 
 /** Whether a backup manager of this type takes a field. */
 export type FieldConstraint = 'MANDATORY' | 'OPTIONAL' | 'NOT_APPLICABLE';

@@ -1,49 +1,17 @@
 /**
- * Backup policies, what a VM chooses of them, and the schedule that results for each backup manager.
- * Times are local times; the zone is the policy's. Offsets are computed by a plugin, at the edge.
+ * What a VM chooses of its policies, and the schedule that results for each backup manager.
  * @module
  */
-import type { BackupPluginType } from './plugin-types.ts';
-
-export const BACKUP_TYPES = ['COMPLETE', 'SNAPSHOT', 'FILESYSTEM'] as const;
-export type BackupType = (typeof BACKUP_TYPES)[number];
-
-export const SUBTYPES = ['DEFINED_HOUR', 'HOURLY', 'DAILY', 'WEEKLY_PLANNED', 'MONTHLY'] as const;
-export type Subtype = (typeof SUBTYPES)[number];
-
-export const WEEKDAYS = ['MONDAY', 'TUESDAY', 'WEDNESDAY', 'THURSDAY', 'FRIDAY', 'SATURDAY', 'SUNDAY'] as const;
-export type Weekday = (typeof WEEKDAYS)[number];
-
-/** Who decides a value: the policy (`fixed`), the backup system (`dont_apply`) or the VM (`define_in_vm`). */
-export type PolicyValue<T> =
-  | { readonly mode: 'fixed'; readonly value: T }
-  | { readonly mode: 'dont_apply' }
-  | { readonly mode: 'define_in_vm' };
-
-/**
- * One backup of a policy. `time` is `HH:mm` (DAILY, WEEKLY_PLANNED, MONTHLY), a whole number of hours (HOURLY) or
- * `YYYY-MM-DDTHH:mm` (DEFINED_HOUR); `disks` are disk labels.
- */
-export interface PolicyConfiguration {
-  readonly type: BackupType;
-  readonly subtype: Subtype;
-  readonly time: PolicyValue<string>;
-  readonly days: PolicyValue<readonly Weekday[]>;
-  readonly disks: PolicyValue<readonly string[]>;
-}
-
-export interface BackupPolicy {
-  readonly id: string;
-  readonly managerId: string;
-  readonly code: string;
-  readonly name: string;
-  readonly replication: boolean;
-  /** IANA name, for example `Europe/Madrid`. */
-  readonly timeZone: string;
-  /** Days that a backup made on demand or by schedule is kept. */
-  readonly retentionDays: number;
-  readonly configurations: readonly PolicyConfiguration[];
-}
+import {
+  type BackupPolicy,
+  type BackupType,
+  type FieldProblem,
+  type PolicyConfiguration,
+  type PolicyValue,
+  type Subtype,
+  timeProblem,
+  type Weekday,
+} from './policies.ts';
 
 /** The values that a VM gives for one configuration of a policy. */
 export interface ChosenConfiguration {
@@ -83,97 +51,6 @@ export interface ScheduledPolicy {
 export interface BackupSchedule {
   readonly managerId: string;
   readonly policies: readonly ScheduledPolicy[];
-}
-
-/** One thing wrong with a document, with a JSON pointer to the field. */
-export interface FieldProblem {
-  readonly pointer: string;
-  readonly detail: string;
-  readonly code: string;
-}
-
-const CLOCK = /^([01]\d|2[0-3]):[0-5]\d$/;
-const DATE_AND_CLOCK = /^\d{4}-\d{2}-\d{2}T([01]\d|2[0-3]):[0-5]\d$/;
-
-/** Whether the day exists: a Date turns February 31 into March 3. */
-function isRealDate(time: string): boolean {
-  const date = new Date(`${time}Z`);
-  return !Number.isNaN(date.getTime()) && date.toISOString().startsWith(time);
-}
-
-/** Why a time does not fit its subtype, or `undefined` when it fits. Hours: 1 to 23 (Abiquo BC-16 says 0 to 24; 0 and 24 mean nothing useful). */
-function timeProblem(subtype: Subtype, time: string): { detail: string; code: string } | undefined {
-  if (subtype === 'HOURLY') {
-    const hours = /^\d{1,2}$/.test(time) ? Number(time) : Number.NaN;
-    if (hours >= 1 && hours <= 23) return undefined;
-    return { detail: 'HOURLY takes a whole number of hours from 1 to 23, as a string', code: 'BACKUP_INVALID_HOURLY' };
-  }
-  if (subtype === 'DEFINED_HOUR') {
-    if (DATE_AND_CLOCK.test(time) && isRealDate(time)) return undefined;
-    return {
-      detail: 'DEFINED_HOUR takes a local date and time: YYYY-MM-DDTHH:mm',
-      code: 'BACKUP_INVALID_DATE_FORMAT_DEFINED',
-    };
-  }
-  if (CLOCK.test(time)) return undefined;
-  return { detail: `${subtype} takes a local time: HH:mm`, code: 'BACKUP_INVALID_DATE_FORMAT' };
-}
-
-/**
- * Checks a policy's configurations against the rules of the language and the abilities of its manager's plugin, so
- * that a policy that can never be scheduled is refused when it is saved and not when a VM is deployed.
- * @returns every problem found; empty when the policy can be saved. Pointers start at `/configurations`.
- */
-export function policyProblems(
-  policy: Pick<BackupPolicy, 'replication' | 'configurations'>,
-  plugin: BackupPluginType,
-): FieldProblem[] {
-  const problems: FieldProblem[] = [];
-  const { constraints } = plugin;
-  if (policy.replication && !plugin.operations.replication) {
-    problems.push({
-      pointer: '/replication',
-      detail: `${plugin.name} has no replication option`,
-      code: 'BACKUP_INVALID_REPLICATION_OPTION',
-    });
-  }
-  const seen = new Set<string>();
-  policy.configurations.forEach((configuration, index) => {
-    const at = `/configurations/${index}`;
-    const { type, subtype, time, days, disks } = configuration;
-    const add = (field: string, detail: string, code: string) =>
-      problems.push({ pointer: `${at}/${field}`, detail, code });
-
-    if (!constraints.types.includes(type)) {
-      add('type', `${plugin.name} makes only ${constraints.types.join(', ')} backups`, 'BACKUP_NON_VALID_TYPE');
-    }
-    if (!constraints.subtypes.includes(subtype)) {
-      add('subtype', `${plugin.name} offers ${constraints.subtypes.join(', ')}`, 'BACKUP_NON_VALID_PERIOD');
-    }
-    if (seen.has(`${type}/${subtype}`)) {
-      add('subtype', `${type} ${subtype} is there twice; a pair is unique within a policy`, 'BACKUP_NOT_UNIQUE');
-    }
-    seen.add(`${type}/${subtype}`);
-
-    if (time.mode === 'fixed') {
-      const problem = timeProblem(subtype, time.value);
-      if (problem !== undefined) add('time', problem.detail, problem.code);
-    }
-    if (subtype === 'WEEKLY_PLANNED') {
-      if (days.mode === 'fixed' && days.value.length === 0) {
-        add('days', 'WEEKLY_PLANNED needs at least one day', 'BACKUP_WEEKLY_WITHOUT_DAY');
-      }
-    } else if (days.mode !== 'dont_apply') {
-      add('days', 'days are for WEEKLY_PLANNED only; use the mode dont_apply', 'BACKUP_NON_VALID_DAY');
-    }
-    if (disks.mode !== 'dont_apply' && !constraints.diskSelection) {
-      add('disks', `${plugin.name} always backs up all disks; use the mode dont_apply`, 'BACKUP_DISKS');
-    }
-    if (disks.mode === 'fixed' && disks.value.length === 0) {
-      add('disks', 'name at least one disk, or use the mode dont_apply', 'BACKUP_INVALID_DISKS');
-    }
-  });
-  return problems;
 }
 
 /** Settles one value: the policy's, the VM's, or `null` when the backup system decides. */

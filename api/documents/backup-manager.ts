@@ -9,7 +9,7 @@ import { type Credentials, type Sealing, sealCredentials } from '../../db/sealin
 import type { NewEvent } from '../../domain/events.ts';
 import { BACKUP_PLUGIN_TYPES, backupPluginType, type FieldConstraint } from '../../domain/plugin-types.ts';
 import type { Principal } from '../../domain/privileges.ts';
-import type { FieldProblem } from '../../domain/schedules.ts';
+import type { FieldProblem } from '../../domain/policies.ts';
 import { Endpoint, Id, iso, Moment, Name } from '../fields.ts';
 import { fieldProblem } from '../validation.ts';
 

@@ -6,7 +6,7 @@ import { z } from 'zod';
 import type { BackupPolicyRow } from '../../db/backup-policies.ts';
 import type { NewEvent } from '../../domain/events.ts';
 import type { Principal } from '../../domain/privileges.ts';
-import { BACKUP_TYPES, type PolicyConfiguration, SUBTYPES, WEEKDAYS } from '../../domain/schedules.ts';
+import { BACKUP_TYPES, type PolicyConfiguration, SUBTYPES, WEEKDAYS } from '../../domain/policies.ts';
 import { Id, iso, Moment, Name, TimeZone } from '../fields.ts';
 
 const DONT_APPLY = { mode: 'dont_apply' } as const;

@@ -5,7 +5,8 @@
 import { z } from 'zod';
 import type { VmView } from '../../db/virtual-machine-list.ts';
 import { OPERATION_KINDS } from '../../domain/operations.ts';
-import { BACKUP_TYPES, type ChosenPolicy, SUBTYPES, WEEKDAYS } from '../../domain/schedules.ts';
+import { BACKUP_TYPES, SUBTYPES, WEEKDAYS } from '../../domain/policies.ts';
+import type { ChosenPolicy } from '../../domain/schedules.ts';
 import { VM_STATES } from '../../domain/virtual-machines.ts';
 import { Id, iso, Moment } from '../fields.ts';
 import { Residue, toResidue } from './residue.ts';

@@ -19,7 +19,7 @@ import { type DatacenterRow, datacenterById } from '../../db/datacenters.ts';
 import { recordEvent } from '../../db/events.ts';
 import { HoldfastError } from '../../domain/errors.ts';
 import { backupPluginType } from '../../domain/plugin-types.ts';
-import { policyProblems } from '../../domain/schedules.ts';
+import { policyProblems } from '../../domain/policy-rules.ts';
 import { requires } from '../auth/authenticate.ts';
 import { type ApiDependencies, newRoutes } from '../context.ts';
 import {

@@ -5,7 +5,7 @@
 import { createRoute } from '@hono/zod-openapi';
 import { z } from 'zod';
 import { BACKUP_PLUGIN_TYPES, HYPERVISOR_PLUGIN_TYPES } from '../../domain/plugin-types.ts';
-import { BACKUP_TYPES, SUBTYPES } from '../../domain/schedules.ts';
+import { BACKUP_TYPES, SUBTYPES } from '../../domain/policies.ts';
 import { newRoutes } from '../context.ts';
 import { BEARER, json } from '../fields.ts';
 import { problems } from '../problems.ts';

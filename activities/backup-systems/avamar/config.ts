@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { parse } from 'yaml';
 import { z } from 'zod';
-import { WEEKDAYS } from '../../../domain/schedules.ts';
+import { WEEKDAYS } from '../../../domain/policies.ts';
 
 const Domain = z.string().regex(/^\/[^\s]*$/, 'write the path of an Avamar domain, for example / or /tenants');
 

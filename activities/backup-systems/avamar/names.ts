@@ -4,7 +4,7 @@
  * @module
  */
 import { createHash } from 'node:crypto';
-import type { Subtype } from '../../../domain/schedules.ts';
+import type { Subtype } from '../../../domain/policies.ts';
 
 const CODE_LENGTH = 40;
 

@@ -2,7 +2,8 @@
  * From the schedule of a VM to what Avamar shall hold for it.
  * @module
  */
-import type { BackupSchedule, ScheduledBackup, ScheduledPolicy, Weekday } from '../../../domain/schedules.ts';
+import type { Weekday } from '../../../domain/policies.ts';
+import type { BackupSchedule, ScheduledBackup, ScheduledPolicy } from '../../../domain/schedules.ts';
 import type { AvamarConfig } from './config.ts';
 import { objectName } from './names.ts';
 import { refused } from './refusal.ts';

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Answer, startTestApi, type TestApi } from './test-api.ts';
 
-// biome-ignore lint/suspicious/noExplicitAny: an OpenAPI document, read as what it is.
+// An OpenAPI document, read as what it is.
 type Document = Record<string, any>;
 
 interface Operation {

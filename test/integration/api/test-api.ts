@@ -18,7 +18,7 @@ import { createToken } from '../../../db/tokens.ts';
 import { loadConfig } from '../../../temporal.config.ts';
 import { testDatabase } from '../database.ts';
 
-// biome-ignore lint/suspicious/noExplicitAny: the tests say what they expect of a document.
+// The tests say what they expect of a document.
 type Json = any;
 
 export interface Answer {

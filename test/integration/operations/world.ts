@@ -23,7 +23,7 @@ import { openSealing } from '../../../db/sealing.ts';
 import { stepsOf } from '../../../db/steps.ts';
 import { isTerminal } from '../../../domain/operations.ts';
 import type { Principal } from '../../../domain/privileges.ts';
-import type { PolicyConfiguration } from '../../../domain/schedules.ts';
+import type { PolicyConfiguration } from '../../../domain/policies.ts';
 import { startAvamarSimulator } from '../../../simulators/avamar/start.ts';
 import { startHypervisorSimulator } from '../../../simulators/hypervisor/start.ts';
 import { testDatabase } from '../database.ts';
@@ -75,7 +75,8 @@ export async function startWorld(options: { readonly backupSeconds?: number } = 
   const sealing = openSealing({ masterKeyFile: undefined, dataDir: folder });
   const limits = { stepRetryMs: 3_000, undoRetryMs: 6_000, startMs: 900_000 };
   const intervals = { reconcileMs: 500, watchMs: 250, resultsSyncMs: 1_000, expiryCheckMs: 3_600_000 };
-  const logger = pino({ level: 'silent' });
+  const log: string[] = [];
+  const logger = pino({ level: 'debug' }, { write: (line: string) => log.push(line) });
   const clock = () => new Date();
   const deps: Dependencies = {
     db,
@@ -201,6 +202,8 @@ export async function startWorld(options: { readonly backupSeconds?: number } = 
     db,
     deps,
     client,
+    log,
+    periodicTaskQueue,
     requests,
     principal,
     enterpriseId: enterprise.id,

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type AvamarSimulatorOptions, startAvamarSimulator } from '../../../simulators/avamar/start.ts';
 import { startHypervisorSimulator } from '../../../simulators/hypervisor/start.ts';
 
-// biome-ignore lint/suspicious/noExplicitAny: answers of a foreign protocol, looked at field by field
+// Answers of a foreign protocol, looked at field by field
 export type Json = any;
 export type Answer = { status: number; body: Json; headers: Headers };
 export type Call = (method: string, path: string, body?: unknown) => Promise<Answer>;

@@ -6,14 +6,12 @@ import fc from 'fast-check';
 import {
   BACKUP_TYPES,
   type BackupPolicy,
-  type BackupSchedule,
-  type ChosenConfiguration,
-  type ChosenPolicy,
   type PolicyConfiguration,
   type PolicyValue,
   SUBTYPES,
   WEEKDAYS,
-} from '../../../domain/schedules.ts';
+} from '../../../domain/policies.ts';
+import type { BackupSchedule, ChosenConfiguration, ChosenPolicy } from '../../../domain/schedules.ts';
 
 const type = fc.constantFrom(...BACKUP_TYPES);
 const subtype = fc.constantFrom(...SUBTYPES);

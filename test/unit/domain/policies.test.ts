@@ -2,7 +2,8 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { isErrorCode } from '../../../domain/errors.ts';
 import { AVAMAR, type BackupPluginType } from '../../../domain/plugin-types.ts';
-import { type PolicyConfiguration, policyProblems } from '../../../domain/schedules.ts';
+import type { PolicyConfiguration } from '../../../domain/policies.ts';
+import { policyProblems } from '../../../domain/policy-rules.ts';
 import { configurations } from './arbitraries.ts';
 
 const FREE = { mode: 'dont_apply' } as const;

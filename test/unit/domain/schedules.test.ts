@@ -1,12 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { isErrorCode } from '../../../domain/errors.ts';
+import type { BackupPolicy, PolicyConfiguration, PolicyValue } from '../../../domain/policies.ts';
 import {
-  type BackupPolicy,
   type BackupSchedule,
   type ChosenConfiguration,
-  type PolicyConfiguration,
-  type PolicyValue,
   resolveSchedules,
   sameSchedule,
 } from '../../../domain/schedules.ts';

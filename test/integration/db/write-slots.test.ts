@@ -1,0 +1,59 @@
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { releaseWriteSlot, takeWriteSlot } from '../../../db/write-slots.ts';
+import { type TestDatabase, testDatabase } from '../database.ts';
+
+let database: TestDatabase;
+let managerId: string;
+beforeAll(async () => {
+  database = await testDatabase();
+  const { db } = database;
+  const datacenter = await db
+    .insertInto('datacenter')
+    .values({ name: 'dc', time_zone: 'UTC', hypervisor_type: 'simulated', hypervisor_endpoint: 'http://127.0.0.1:1' })
+    .returning('id')
+    .executeTakeFirstOrThrow();
+  const manager = await db
+    .insertInto('backup_manager')
+    .values({ datacenter_id: datacenter.id, type: 'avamar', name: 'a', max_concurrent_writes: 2 })
+    .returning('id')
+    .executeTakeFirstOrThrow();
+  managerId = manager.id;
+});
+afterAll(() => database.drop());
+beforeEach(async () => {
+  await database.db.deleteFrom('write_ticket').execute();
+});
+
+const take = (holder: string, undo = false) => takeWriteSlot(database.db, managerId, holder, undo);
+
+test('of many that ask at once exactly as many write as the manager allows', async () => {
+  const answers = await Promise.all(Array.from({ length: 20 }, (_, n) => take(`h${n}`)));
+  expect(answers.filter((granted) => granted)).toHaveLength(2);
+});
+
+test('who has a slot keeps it when it asks again; who waits gets one in the order of asking', async () => {
+  expect([await take('a'), await take('b'), await take('c'), await take('d')]).toEqual([true, true, false, false]);
+  expect(await take('a')).toBe(true);
+  await releaseWriteSlot(database.db, 'a');
+  expect(await take('d')).toBe(false);
+  expect(await take('c')).toBe(true);
+});
+
+test('an undo goes before those that wait', async () => {
+  await Promise.all([take('a'), take('b')]);
+  expect(await take('c')).toBe(false);
+  expect(await take('u', true)).toBe(false);
+  await releaseWriteSlot(database.db, 'b');
+  expect(await take('c')).toBe(false);
+  expect(await take('u', true)).toBe(true);
+});
+
+test('a slot whose holder died falls out by its lease', async () => {
+  await Promise.all([take('a'), take('b')]);
+  await database.db
+    .updateTable('write_ticket')
+    .set({ leased_until: new Date(Date.now() - 1_000) })
+    .where('holder', '=', 'a')
+    .execute();
+  expect(await take('c')).toBe(true);
+});
