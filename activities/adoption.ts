@@ -126,17 +126,24 @@ export async function handleEndedSessions(
   call: CallContext,
 ): Promise<number> {
   const ended = await sessionsToNotify(deps.db, manager.id);
+  let handled = 0;
   for (const session of ended) {
-    if (session.workflow_id !== null && session.run_id !== null) {
-      await notify(deps, session.workflow_id, session.run_id);
-    } else if (session.workflow_id === null) {
-      await settleUnobserved(deps, manager, call, session);
-    } else {
-      continue; // Its operation has not begun yet and will read the session's row when it does.
+    // Its operation has not begun yet and will read the session's row when it does.
+    if (session.workflow_id !== null && session.run_id === null) continue;
+    try {
+      if (session.workflow_id !== null && session.run_id !== null) {
+        await notify(deps, session.workflow_id, session.run_id);
+      } else {
+        await settleUnobserved(deps, manager, call, session);
+      }
+      await markNotified(deps.db, session.id);
+      handled += 1;
+    } catch (error) {
+      // One end that cannot be acted upon must not keep the others waiting; the next look tries it again.
+      deps.logger.warn({ err: error, sessionId: session.id }, 'the end of a session could not be acted upon');
     }
-    await markNotified(deps.db, session.id);
   }
-  return ended.length;
+  return handled;
 }
 
 async function notify(deps: Dependencies, workflowId: string, runId: string): Promise<void> {
@@ -156,7 +163,12 @@ async function settleUnobserved(
   session: SessionRow & { readonly vm_name: string; readonly enterprise_id: string; readonly datacenter_id: string },
 ): Promise<void> {
   const succeeded = sessionSucceeded(session.state);
-  if (session.kind === 'BACKUP' && succeeded) await recordBackupOf(deps, call, session, session.enterprise_id);
+  if (session.kind === 'BACKUP' && succeeded) {
+    // The backup is there whether or not it can be looked at now; the periodic sync completes its record.
+    await recordBackupOf(deps, call, session, session.enterprise_id).catch((error: unknown) =>
+      deps.logger.warn({ err: error, sessionId: session.id }, 'a backup could not be looked at'),
+    );
+  }
   const what = session.kind === 'BACKUP' ? 'A backup' : 'A restore';
   await recordEvent(deps.db, {
     entity: 'VIRTUAL_MACHINE',

@@ -3,12 +3,13 @@
  * Nothing is deleted from the record, and nothing is believed of a backup system that is not the one we knew.
  * @module
  */
-import { ApplicationFailure, heartbeat } from '@temporalio/activity';
+import { heartbeat } from '@temporalio/activity';
 import { recordEvent } from '../db/events.ts';
 import { type CheckedCopy, copiesToCheck, recordCheck } from '../db/results.ts';
 import type { CopyState } from '../domain/results.ts';
 import type { ExpirySummary, PeriodicActivities } from '../workflows/contract.ts';
 import { copyKey } from './backup-systems/backup-system.ts';
+import { requireSameSystem } from './backup-systems/identity.ts';
 import type { ConnectedManager } from './backup-systems/managers.ts';
 import type { Dependencies } from './dependencies.ts';
 import { readOnlyCall } from './watching.ts';
@@ -36,7 +37,7 @@ export function expiryActivities(deps: Dependencies): Pick<PeriodicActivities, '
       if (copies.length === 0) return { ...found, more: false };
 
       const manager = await deps.managers.connect(managerId);
-      await requireSameSystem(manager);
+      await requireSameSystem(manager, readOnlyCall());
       const refs = copies.map((copy) => ({
         vendorVmRef: copy.vendor_vm_ref,
         vendorId: copy.vendor_id,
@@ -56,20 +57,6 @@ export function expiryActivities(deps: Dependencies): Pick<PeriodicActivities, '
       return { ...found, more: due.length === DUE_PER_BATCH };
     },
   };
-}
-
-/**
- * Refuses to believe another backup system than the one that was checked: a wrong endpoint must not expire backups.
- * @throws ApplicationFailure BACKUP_SYSTEM_CHANGED, which is not tried again.
- */
-async function requireSameSystem(manager: ConnectedManager): Promise<void> {
-  if (manager.identity === null) return;
-  const { identity } = await manager.system.check(readOnlyCall(), []);
-  if (identity === null || identity === manager.identity) return;
-  throw ApplicationFailure.nonRetryable(
-    `${manager.name} was ${manager.identity} and now answers as ${identity}; nothing was written`,
-    'BACKUP_SYSTEM_CHANGED',
-  );
 }
 
 async function tell(

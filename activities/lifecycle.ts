@@ -48,12 +48,10 @@ export function lifecycleActivities(deps: Dependencies): LifecycleActivities {
 
     configure: run('CONFIGURE', async (attempt, hypervisor) => {
       const { ref } = await hypervisor.configure(attempt.call, attempt.vm, desiredHardware(attempt));
-      await rememberReference(deps.db, {
-        vmId: attempt.vm.id,
-        system: 'HYPERVISOR',
-        systemId: attempt.datacenter.id,
-        ref,
-      });
+      const vmId = attempt.vm.id;
+      await attempt.record((trx) =>
+        rememberReference(trx, { vmId, system: 'HYPERVISOR', systemId: attempt.datacenter.id, ref }),
+      );
       return { made: { hypervisorRef: ref } };
     }),
 
@@ -85,7 +83,7 @@ export function lifecycleActivities(deps: Dependencies): LifecycleActivities {
 
     deconfigure: run('DECONFIGURE', async (attempt, hypervisor) => {
       await hypervisor.destroy(attempt.call, attempt.vm);
-      await forgetHypervisorReference(deps.db, attempt.vm.id);
+      await attempt.record((trx) => forgetHypervisorReference(trx, attempt.vm.id));
       return DONE;
     }),
 

@@ -15,14 +15,15 @@ import { tail } from '../domain/operations.ts';
 import type { Config } from '../temporal.config.ts';
 import type { WatchInput } from '../workflows/contract.ts';
 import { startOperation } from '../workflows/start.ts';
+import { WRITE_SETTLED_MS } from './calls.ts';
 import type { Dependencies } from './dependencies.ts';
 
 /** An operation younger than this is being started by the request that made it. Milliseconds. */
 const STARTING_MS = 5_000;
 /** Between two looks at every open operation, whatever the list of closed runs says. Milliseconds. */
 const FULL_PASS_MS = 3_600_000;
-/** The list of closed runs is written a little after they close. Milliseconds. */
-const VISIBILITY_LAG_MS = 30_000;
+/** Closed runs are looked at for so long: they are listed a little late, and their last write may have to settle. */
+const VISIBILITY_LAG_MS = 90_000;
 /** Runs described per second in a full pass. */
 const DESCRIBES_PER_SECOND = 20;
 
@@ -126,7 +127,7 @@ async function abandon(
   code: 'NOT_STARTED_IN_TIME' | 'RUN_LOST',
   message: string,
 ): Promise<void> {
-  if (await abandonOperation(deps.db, operationId, runId, { code, message })) {
+  if (await abandonOperation(deps.db, operationId, runId, { code, message }, WRITE_SETTLED_MS)) {
     deps.logger.error({ operationId, code }, message);
   }
 }
@@ -190,8 +191,15 @@ async function howLost(deps: Dependencies, workflowId: string, runId: string | u
 /** Makes sure that every manager in use is watched, and that its results are checked for expiry. */
 async function keepWatches(deps: Dependencies, options: ReconcilerOptions): Promise<void> {
   for (const manager of await usedManagers(deps.db)) {
-    if (manager.needs_watch) await startWatch(deps, options, manager);
-    await ensureExpiryCheck(deps, options, manager);
+    try {
+      if (manager.needs_watch) await startWatch(deps, options, manager);
+      await ensureExpiryCheck(deps, options, manager);
+    } catch (error) {
+      deps.logger.warn(
+        { err: error, managerId: manager.id },
+        'a backup manager could not be watched; it is tried again',
+      );
+    }
   }
 }
 
@@ -221,7 +229,8 @@ async function ensureExpiryCheck(
   { intervals, periodicTaskQueue }: ReconcilerOptions,
   manager: { readonly id: string; readonly name: string },
 ): Promise<void> {
-  const scheduleId = `expiry/${manager.name}~${tail(manager.id)}`;
+  // Its id stays when the manager is renamed; the runs carry the name that a person looks for.
+  const scheduleId = `expiry/${manager.id}`;
   try {
     await deps.client.schedule.create({
       scheduleId,
@@ -229,7 +238,7 @@ async function ensureExpiryCheck(
       action: {
         type: 'startWorkflow',
         workflowType: 'checkExpiredResults',
-        workflowId: scheduleId,
+        workflowId: `expiry/${manager.name}~${tail(manager.id)}`,
         taskQueue: periodicTaskQueue,
         args: [manager.id],
         staticSummary: `check expired results of ${manager.name}`,

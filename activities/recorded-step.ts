@@ -6,9 +6,11 @@
 import { ApplicationFailureCategory } from '@temporalio/common';
 import { ApplicationFailure, activityInfo, CancelledFailure, Context, heartbeat, sleep } from '@temporalio/activity';
 import type { StepMade, StepUndoInput } from '../db/columns.ts';
+import type { Queryable } from '../db/connect.ts';
 import { type OperationContext, operationContext } from '../db/operation-context.ts';
 import {
   type Attempt,
+  attemptHolds,
   beginAttempt,
   endAttempt,
   endUndoAttempt,
@@ -16,7 +18,7 @@ import {
   permitWrite,
   type StepRow,
 } from '../db/steps.ts';
-import { needAttention } from '../db/operations.ts';
+import { isHeldBy, needAttention } from '../db/operations.ts';
 import { releaseWriteSlot, takeWriteSlot } from '../db/write-slots.ts';
 import { HoldfastError } from '../domain/errors.ts';
 import type { OperationError, StepName } from '../domain/operations.ts';
@@ -31,6 +33,8 @@ export interface StepAttempt extends OperationContext {
   readonly step: StepRow;
   readonly call: CallContext;
   readonly epoch: number;
+  /** Writes to the database as long as this attempt is the newest, in one transaction. */
+  record<T>(work: (trx: Queryable) => Promise<T>): Promise<T>;
   /** Keeps what the undo needs before the first effect; answers what an earlier attempt kept, if one did. */
   keepForUndo(input: StepUndoInput): Promise<StepUndoInput>;
 }
@@ -38,7 +42,7 @@ export interface StepAttempt extends OperationContext {
 /** What a forward attempt made, or why there was nothing to do. */
 export type StepOutcome = { readonly made: StepMade | null; readonly reason?: string } | { readonly skipped: string };
 
-/** Not this run's, or not this attempt's, to do any more. It ends without another effect. */
+/** Not this attempt's to do any more: a newer one, or another run, has taken its place. It ends without another effect. */
 export class Fenced extends Error {
   override readonly name = 'Fenced';
 }
@@ -69,7 +73,7 @@ export async function forward(
       const begun = await begin(deps, name, input, 'forward');
       if (begun.step.state === 'DONE' || begun.step.state === 'SKIPPED') return;
       try {
-        await settle(begun.settlesInMs);
+        await settle(begun);
         const outcome = await effect(await attemptOf(deps, begun));
         const end =
           'skipped' in outcome
@@ -94,7 +98,7 @@ export async function undo(
       const begun = await begin(deps, input.name, input, 'undo');
       const { attempt, step } = begun;
       try {
-        await settle(begun.settlesInMs);
+        await settle(begun);
         // A step that never began has nothing to undo.
         const state = step.attempts === 0 ? 'SKIPPED' : await effect(await attemptOf(deps, begun));
         if (!(await endUndoAttempt(deps.db, attempt, state, null, true))) throw new Fenced('the attempt was overtaken');
@@ -109,6 +113,8 @@ interface Begun {
   readonly attempt: Attempt;
   readonly step: StepRow;
   readonly settlesInMs: number;
+  /** Whether the writes of earlier attempts were waited for; until then this one has written nothing itself. */
+  waited: boolean;
 }
 
 async function begin(
@@ -119,14 +125,26 @@ async function begin(
 ): Promise<Begun> {
   const { runId } = activityInfo().workflowExecution as { runId: string };
   const key = { operationId: input.operationId, name, managerId: input.managerId };
-  const begun = await beginAttempt(deps.db, key, { runId, direction, settleMs: WRITE_SETTLED_MS });
+  const begun = await beginAttempt(deps.db, key, {
+    runId,
+    direction,
+    settleMs: WRITE_SETTLED_MS,
+    activityAttempt: activityInfo().attempt,
+  });
   if (begun === undefined) throw fencedFailure('the operation has ended, or another run carries it on');
-  return { attempt: { ...key, runId, epoch: begun.epoch }, step: begun.step, settlesInMs: begun.settlesInMs };
+  if (begun.tooLate) throw overtakenFailure();
+  return {
+    attempt: { ...key, runId, epoch: begun.epoch },
+    step: begun.step,
+    settlesInMs: begun.settlesInMs,
+    waited: false,
+  };
 }
 
 /** Waits until nothing that an earlier attempt was allowed to write can still take effect. */
-async function settle(milliseconds: number): Promise<void> {
-  if (milliseconds > 0) await sleep(milliseconds);
+async function settle(begun: Begun): Promise<void> {
+  if (begun.settlesInMs > 0) await sleep(begun.settlesInMs);
+  begun.waited = true;
 }
 
 async function attemptOf(deps: Dependencies, { attempt, step }: Begun): Promise<StepAttempt> {
@@ -142,6 +160,11 @@ async function attemptOf(deps: Dependencies, { attempt, step }: Begun): Promise<
       },
       progress: (note) => heartbeat(note),
     },
+    record: (work) =>
+      deps.db.transaction().execute(async (trx) => {
+        if (!(await attemptHolds(trx, attempt))) throw new Fenced('the attempt was overtaken');
+        return work(trx);
+      }),
     keepForUndo: async (undoInput) => {
       const kept = await keepUndoInput(deps.db, attempt, undoInput);
       if (kept === undefined) throw new Fenced('the attempt was overtaken');
@@ -190,7 +213,7 @@ async function withHeartbeat<T>(work: () => Promise<T>): Promise<T> {
 }
 
 async function failForward(deps: Dependencies, begun: Begun, input: StepInput, error: unknown): Promise<never> {
-  if (error instanceof Fenced) throw fencedFailure(error.message);
+  if (error instanceof Fenced) throw await whoOvertook(deps, begun.attempt);
   if (error instanceof NotYet) {
     await endAttempt(deps.db, begun.attempt, {
       state: 'RUNNING',
@@ -200,7 +223,7 @@ async function failForward(deps: Dependencies, begun: Begun, input: StepInput, e
     throw notYetFailure(error);
   }
   const told = describeError(error);
-  const settled = isSettled(error);
+  const settled = isSettled(begun, error);
   if (error instanceof CancelledFailure) {
     await endAttempt(deps.db, begun.attempt, { state: 'RUNNING', error: told, settled });
     throw error;
@@ -213,12 +236,12 @@ async function failForward(deps: Dependencies, begun: Begun, input: StepInput, e
     }
     throw ApplicationFailure.create({ type: told.code, message: told.message, details: [told] });
   }
-  await endAttempt(deps.db, begun.attempt, { state: 'FAILED', error: told });
+  await endAttempt(deps.db, begun.attempt, { state: 'FAILED', error: told, settled });
   throw ApplicationFailure.create({ type: told.code, message: told.message, details: [told], nonRetryable: true });
 }
 
 async function failUndo(deps: Dependencies, begun: Begun, input: UndoInput, error: unknown): Promise<never> {
-  if (error instanceof Fenced) throw fencedFailure(error.message);
+  if (error instanceof Fenced) throw await whoOvertook(deps, begun.attempt);
   const told = describeError(error);
   if (error instanceof NotYet) {
     await endUndoAttempt(deps.db, begun.attempt, 'RUNNING', null, error.settled);
@@ -227,7 +250,7 @@ async function failUndo(deps: Dependencies, begun: Begun, input: UndoInput, erro
   const late = input.retryMs !== null && elapsed(deps, begun.step.compensation_started_at) >= input.retryMs;
   // Even a refusal is tried again: giving up leaves something behind, and what refuses now may be mended by a person.
   if (!late) {
-    await endUndoAttempt(deps.db, begun.attempt, 'RUNNING', told, isSettled(error));
+    await endUndoAttempt(deps.db, begun.attempt, 'RUNNING', told, isSettled(begun, error));
     if (begun.step.compensation_attempts > 5) {
       await needAttention(
         deps.db,
@@ -237,7 +260,7 @@ async function failUndo(deps: Dependencies, begun: Begun, input: UndoInput, erro
     }
     throw ApplicationFailure.create({ type: told.code, message: told.message, details: [told] });
   }
-  await endUndoAttempt(deps.db, begun.attempt, 'FAILED', told, isSettled(error));
+  await endUndoAttempt(deps.db, begun.attempt, 'FAILED', told, isSettled(begun, error));
   throw ApplicationFailure.create({ type: told.code, message: told.message, details: [told], nonRetryable: true });
 }
 
@@ -250,6 +273,16 @@ export function fencedFailure(message: string): ApplicationFailure {
   return ApplicationFailure.nonRetryable(message, FENCED);
 }
 
+/** Overtaken by another run, the run ends; by a newer attempt of its own, only this attempt does. */
+async function whoOvertook(deps: Dependencies, { operationId, runId }: Attempt): Promise<ApplicationFailure> {
+  const held = await isHeldBy(deps.db, operationId, runId);
+  return held ? overtakenFailure() : fencedFailure('the operation has ended, or another run carries it on');
+}
+
+function overtakenFailure(): ApplicationFailure {
+  return ApplicationFailure.retryable('a newer attempt has taken the place of this one', 'OVERTAKEN');
+}
+
 function notYetFailure(error: NotYet): ApplicationFailure {
   return ApplicationFailure.create({
     type: 'WAITING',
@@ -259,8 +292,12 @@ function notYetFailure(error: NotYet): ApplicationFailure {
   });
 }
 
-/** After a lost answer nobody knows when the write takes effect; every other error ends the attempt for good. */
-function isSettled(error: unknown): boolean {
+/**
+ * Whether nothing that was written can still take effect. After a lost answer nobody knows when the write does, and an
+ * attempt that ended while it waited for earlier writes leaves those as uncertain as they were.
+ */
+function isSettled(begun: Begun, error: unknown): boolean {
+  if (!begun.waited) return begun.settlesInMs === 0;
   return !(error instanceof ExternalSystemError && error.kind === 'NO_ANSWER');
 }
 
@@ -280,6 +317,7 @@ export function describeError(error: unknown): OperationError {
       ...(error.vendorMessage === undefined ? {} : { vendorMessage: error.vendorMessage }),
     };
   }
+  if (error instanceof ApplicationFailure) return { code: error.type ?? 'INTERNAL', message: error.message };
   if (error instanceof CancelledFailure) return { code: 'CANCELLED', message: 'the step was cancelled' };
   return { code: 'INTERNAL', message: error instanceof Error ? error.message : String(error) };
 }

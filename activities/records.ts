@@ -19,12 +19,10 @@ export function recordActivities(deps: Dependencies): Pick<StepActivities, 'refr
       forward(deps, 'REFRESH', input, async (attempt) => {
         const found = await hypervisorOf(deps, attempt).inspect(attempt.call, attempt.vm);
         if (found === undefined) return { made: null, reason: 'the hypervisor has no such virtual machine any more' };
-        await rememberReference(deps.db, {
-          vmId: attempt.vm.id,
-          system: 'HYPERVISOR',
-          systemId: attempt.datacenter.id,
-          ref: found.ref,
-        });
+        const vmId = attempt.vm.id;
+        await attempt.record((trx) =>
+          rememberReference(trx, { vmId, system: 'HYPERVISOR', systemId: attempt.datacenter.id, ref: found.ref }),
+        );
         const kept = await attempt.keepForUndo({ hypervisorRef: attempt.vm.hypervisorRef });
         return {
           made: {

@@ -39,12 +39,10 @@ export async function bringSchedule(
     return { made: { schedule: null, scheduleRef: null } };
   }
   const scheduleRef = await manager.system.applySchedule(attempt.call, vm, wanted, existing?.ref);
-  await rememberReference(deps.db, {
-    vmId: attempt.vm.id,
-    system: 'BACKUP_SYSTEM',
-    systemId: managerId,
-    ref: scheduleRef.vmRef,
-  });
+  const vmId = attempt.vm.id;
+  await attempt.record((trx) =>
+    rememberReference(trx, { vmId, system: 'BACKUP_SYSTEM', systemId: managerId, ref: scheduleRef.vmRef }),
+  );
   return { made: { schedule: wanted, scheduleRef } };
 }
 

@@ -14,7 +14,7 @@ import type { SessionKind } from '../domain/results.ts';
 import type { StepActivities, StepInput } from '../workflows/contract.ts';
 import type { CopyRef, FoundSession, ProtectedVm } from './backup-systems/backup-system.ts';
 import type { ConnectedManager } from './backup-systems/managers.ts';
-import { ExternalSystemError } from './calls.ts';
+import { type CallContext, ExternalSystemError } from './calls.ts';
 import type { Dependencies } from './dependencies.ts';
 import { forward, NotYet, type StepAttempt, type StepOutcome } from './recorded-step.ts';
 import { protectedVm } from './schedules.ts';
@@ -35,7 +35,7 @@ interface Start {
   readonly kind: SessionKind;
   /** Restores: the copy to restore. */
   readonly copy: CopyRef | null;
-  readonly send: (manager: ConnectedManager, vm: ProtectedVm) => Promise<BegunSession>;
+  readonly send: (manager: ConnectedManager, vm: ProtectedVm, call: CallContext) => Promise<BegunSession>;
 }
 
 /** The activities of REQUEST_BACKUP and REQUEST_RESTORE. */
@@ -47,7 +47,7 @@ export function requestActivities(deps: Dependencies): Pick<StepActivities, 'req
         return requestSession(deps, attempt, input, {
           kind: 'BACKUP',
           copy: null,
-          send: (manager, vm) => manager.system.startBackup(attempt.call, vm, { retentionDays, disks: null }),
+          send: (manager, vm, call) => manager.system.startBackup(call, vm, { retentionDays, disks: null }),
         });
       }),
 
@@ -55,14 +55,15 @@ export function requestActivities(deps: Dependencies): Pick<StepActivities, 'req
       forward(deps, 'REQUEST_RESTORE', input, async (attempt) => {
         const { copyId } = attempt.operation.request;
         const row = copyId === undefined ? undefined : await copyById(deps.db, copyId);
-        if (row === undefined || row.state !== 'LISTED') {
-          throw new HoldfastError('BACKUP_STATUS_FOR_RESTORE', 'the copy to restore is not listed any more');
-        }
+        if (row === undefined) throw new HoldfastError('BACKUP_STATUS_FOR_RESTORE', 'the copy to restore is not known');
         const copy = { vendorVmRef: row.vendor_vm_ref, vendorId: row.vendor_id, location: row.location };
         return requestSession(deps, attempt, input, {
           kind: 'RESTORE',
           copy,
-          send: (manager, vm) => manager.system.startRestore(attempt.call, vm, copy),
+          send: (manager, vm, call) => {
+            if (row.state === 'LISTED') return manager.system.startRestore(call, vm, copy);
+            throw new HoldfastError('BACKUP_STATUS_FOR_RESTORE', 'the copy to restore is not listed any more');
+          },
         });
       }),
   };
@@ -76,20 +77,18 @@ async function requestSession(
 ): Promise<StepOutcome> {
   const known = await sessionOfOperation(deps.db, attempt.operation.id);
   if (known !== undefined) return { made: { sessionId: known.id } };
-  if (input.managerId === null) throw new Error('a session needs a backup manager');
-  const manager = await deps.managers.connect(input.managerId);
-  await markManagerUsed(deps.db, manager.id);
+  const { managerId } = input;
+  if (managerId === null) throw new Error('a session needs a backup manager');
   const intent = await openIntent(deps.db, {
     operationId: attempt.operation.id,
     vmId: attempt.vm.id,
-    managerId: manager.id,
+    managerId,
     kind: start.kind === 'BACKUP' ? 'START_BACKUP' : 'START_RESTORE',
   });
-  const sessionId =
-    intent.claimed_at === null
-      ? await claimAndSend(deps, attempt, manager, intent, start)
-      : await findLostStart(deps, attempt, manager, intent, start);
-  return { made: { sessionId } };
+  if (intent.claimed_at !== null) return { made: { sessionId: await findLostStart(deps, attempt, intent, start) } };
+  const manager = await deps.managers.connect(managerId);
+  await markManagerUsed(deps.db, managerId);
+  return { made: { sessionId: await claimAndSend(deps, attempt, manager, intent, start) } };
 }
 
 /** Claims the intent and sends the start, once. */
@@ -102,7 +101,9 @@ async function claimAndSend(
 ): Promise<string> {
   const vm = await protectedVm(deps, attempt, manager.id);
   const vendorVmRef = await manager.system.vmReference(attempt.call, vm);
-  await rememberReference(deps.db, { vmId: vm.id, system: 'BACKUP_SYSTEM', systemId: manager.id, ref: vendorVmRef });
+  await attempt.record((trx) =>
+    rememberReference(trx, { vmId: vm.id, system: 'BACKUP_SYSTEM', systemId: manager.id, ref: vendorVmRef }),
+  );
   const vendorTime = await manager.system.serverTime(attempt.call);
   const claimed = await claimIntent(deps.db, intent.id, {
     epoch: attempt.epoch,
@@ -110,20 +111,27 @@ async function claimAndSend(
     subject: { vendorVmRef, ...(start.copy === null ? {} : { vendorBackupId: start.copy.vendorId }) },
   });
   if (!claimed) throw new NotYet('another attempt has sent the start', LOOK_AGAIN_MS);
+  // Until permission to write is asked for nothing can have been begun, whatever fails.
+  let sending = false;
+  const call: CallContext = {
+    ...attempt.call,
+    beforeWrite: async () => {
+      await attempt.call.beforeWrite();
+      sending = true;
+    },
+  };
   try {
-    const begun = await start.send(manager, { ...vm, vendorRefs: [vendorVmRef, ...vm.vendorRefs] });
-    return await keepSession(deps, attempt, manager, intent, start, begun, vendorTime);
+    const begun = await start.send(manager, { ...vm, vendorRefs: [vendorVmRef, ...vm.vendorRefs] }, call);
+    return await keepSession(attempt, manager, intent, start, begun, vendorTime);
   } catch (error) {
-    if (error instanceof ExternalSystemError) {
-      // It never reached the backup system, or was refused by it: nothing was begun.
-      if (error.kind === 'UNREACHABLE' || error.kind === 'LOGIN_REFUSED') {
-        await releaseClaim(deps.db, intent.id, attempt.epoch);
-      } else if (error.kind === 'REFUSED') {
-        await resolveIntent(deps.db, intent.id, 'ABSENT', null);
-      } else {
-        // It may have been begun: from here on it is only looked for.
-        throw new NotYet(error.message, LOOK_AGAIN_MS, error.kind !== 'NO_ANSWER');
-      }
+    const kind = error instanceof ExternalSystemError ? error.kind : undefined;
+    if (!sending || kind === 'UNREACHABLE' || kind === 'LOGIN_REFUSED') {
+      await releaseClaim(deps.db, intent.id, attempt.epoch);
+    } else if (kind === 'REFUSED') {
+      await resolveIntent(deps.db, intent.id, 'ABSENT', null);
+    } else if (error instanceof ExternalSystemError) {
+      // It may have been begun: from here on it is only looked for.
+      throw new NotYet(error.message, LOOK_AGAIN_MS, kind !== 'NO_ANSWER');
     }
     throw error;
   }
@@ -136,7 +144,6 @@ async function claimAndSend(
 async function findLostStart(
   deps: Dependencies,
   attempt: StepAttempt,
-  manager: ConnectedManager,
   intent: IntentRow,
   start: Start,
 ): Promise<string> {
@@ -145,16 +152,18 @@ async function findLostStart(
     await setOutcomeKnown(deps.db, attempt.operation.id, false, reason);
     throw new NotYet(reason, lookAgainMs);
   };
-  const found = await lookForStart(deps, attempt, manager, intent, start).catch((error: unknown) => {
-    if (!(error instanceof ExternalSystemError)) throw error;
-    return unknown(`${manager.name} cannot be asked what became of the start: ${error.message}`, LOOK_AGAIN_MS);
+  const looked = await lookForStart(deps, attempt, intent, start).catch((error: unknown) => {
+    // Not even a plugin that is not loaded any more may end this: what was begun may be running.
+    if (!(error instanceof ExternalSystemError || error instanceof HoldfastError)) throw error;
+    return unknown(`nobody can be asked what became of the start: ${error.message}`, LOOK_AGAIN_MS);
   });
+  const { manager, found } = looked;
   if (found === 'AMBIGUOUS') {
     const what = start.kind.toLowerCase();
     return unknown(`a ${what} is there that may or may not be this operation's; it is not touched`, LOOK_RARELY_MS);
   }
   await setOutcomeKnown(deps.db, attempt.operation.id, true, null);
-  if (found !== 'NONE') return keepSession(deps, attempt, manager, intent, start, found, found.startedAt);
+  if (found !== 'NONE') return keepSession(attempt, manager, intent, start, found, found.startedAt);
 
   if ((await noteLook(deps.db, intent.id, true)) < manager.system.quietPeriodMs) {
     throw new NotYet('looking for what a start with a lost answer has left', LOOK_AGAIN_MS);
@@ -172,22 +181,22 @@ async function findLostStart(
 async function lookForStart(
   deps: Dependencies,
   attempt: StepAttempt,
-  manager: ConnectedManager,
   intent: IntentRow,
   start: Start,
-): Promise<FoundSession> {
-  return manager.system.findSession(attempt.call, {
+): Promise<{ manager: ConnectedManager; found: FoundSession }> {
+  const manager = await deps.managers.connect(intent.manager_id);
+  const found = await manager.system.findSession(attempt.call, {
     kind: start.kind,
     vendorVmRef: intent.subject.vendorVmRef ?? '',
     vendorTime: intent.vendor_time ?? intent.created_at,
     vendorBackupId: intent.subject.vendorBackupId ?? null,
     notThese: await otherSessions(deps.db, manager.id, attempt.vm.id, attempt.operation.id),
   });
+  return { manager, found };
 }
 
 /** Records the session with its result and closes the intent, in one transaction. */
 async function keepSession(
-  deps: Dependencies,
   attempt: StepAttempt,
   manager: ConnectedManager,
   intent: IntentRow,
@@ -196,7 +205,7 @@ async function keepSession(
   startedAt: Date,
 ): Promise<string> {
   const { operation, vm } = attempt;
-  return deps.db.transaction().execute(async (trx) => {
+  return attempt.record(async (trx) => {
     const session = await recordSession(trx, {
       managerId: manager.id,
       vm: { id: vm.id, name: vm.name, enterpriseId: operation.enterprise_id },

@@ -26,7 +26,7 @@ export function undoStep(deps: Dependencies, input: UndoInput): Promise<void> {
         return 'DONE';
       case 'CONFIGURE':
         await hypervisor.destroy(call, vm);
-        await forgetHypervisorReference(deps.db, vm.id);
+        await attempt.record((trx) => forgetHypervisorReference(trx, vm.id));
         return 'DONE';
       case 'POWER_ON':
       case 'POWER_OFF': {
@@ -62,7 +62,11 @@ async function undoSchedule(deps: Dependencies, attempt: StepAttempt, input: Und
     return 'DONE';
   }
   const outcome = await bringSchedule(deps, attempt, input.managerId, before.schedule);
-  if ('made' in outcome) await settleSchedule(deps.db, attempt.operation, input.managerId, outcome.made);
+  const { managerId } = input;
+  if ('made' in outcome) {
+    const { made } = outcome;
+    await attempt.record((trx) => settleSchedule(trx, attempt.operation, managerId, made));
+  }
   return 'DONE';
 }
 

@@ -9,18 +9,21 @@ import { recordListedBackup } from '../db/results.ts';
 import { vmsByVendorRef } from '../db/operation-context.ts';
 import { setProgress } from '../db/operations.ts';
 import { type SessionRow, sessionsInFlight, updateSession } from '../db/sessions.ts';
-import { beginTick, endTick, type WatchRow, watchedVendorRefs, watchIsNeeded } from '../db/watches.ts';
+import { beginTick, endTick, type TickEnd, type WatchRow, watchedVendorRefs, watchIsNeeded } from '../db/watches.ts';
 import type { PeriodicActivities, TickSummary, WatchInput } from '../workflows/contract.ts';
 import { adoptSessions, handleEndedSessions, recordNewSessions } from './adoption.ts';
 import type { SessionReport } from './backup-systems/backup-system.ts';
 import type { ConnectedManager } from './backup-systems/managers.ts';
-import type { CallContext } from './calls.ts';
+import { learnIdentity, requireSameSystem } from './backup-systems/identity.ts';
+import { type CallContext, ExternalSystemError } from './calls.ts';
 import type { Dependencies } from './dependencies.ts';
 import { FIRST_LOOK_MS, SESSION_OVERLAP_MS } from './observations.ts';
 import { describeError } from './recorded-step.ts';
 
 /** A session that is not listed for this long has a state that nobody knows. Milliseconds. */
 const UNLISTED_MS = 60_000;
+/** Virtual machines whose backups are listed with one look. */
+const SYNC_PER_LOOK = 50;
 
 /** A context for calls that only read. */
 export function readOnlyCall(): CallContext {
@@ -50,28 +53,24 @@ async function tick(deps: Dependencies, input: WatchInput): Promise<TickSummary>
   let adopted = 0;
   let ended = 0;
   let error: string | null = null;
-  if (!(await isDue(deps, input, watch))) return summary(deps, input.managerId, { adopted, ended, error });
+  if (!(await isDue(deps, input, watch))) return summary(deps, input, { adopted, ended, error });
   try {
     const manager = await deps.managers.connect(input.managerId);
     const call = readOnlyCall();
     const now = await manager.system.serverTime(call);
+    await learnIdentity(deps.db, manager, call);
     await look(deps, manager, call, watch, now);
     adopted = await adoptSessions(deps, manager);
     ended = await handleEndedSessions(deps, manager, call);
-    const syncDue = deps.clock().getTime() - (watch.results_synced_at?.getTime() ?? 0) >= input.resultsSyncMs;
-    if (syncDue) await syncResults(deps, manager, call);
-    await endTick(deps.db, input.managerId, watch.tick, {
-      sessionsWatermark: now,
-      ...(syncDue ? { resultsSyncedAt: deps.clock() } : {}),
-      error: null,
-    });
+    const synced = await syncSome(deps, manager, call, input, watch);
+    await endTick(deps.db, input.managerId, watch.tick, { sessionsWatermark: now, ...synced, error: null });
   } catch (failure) {
     const told = describeError(failure);
     error = told.code;
     deps.logger.warn({ err: failure, managerId: input.managerId }, 'a look at a backup system failed');
     await endTick(deps.db, input.managerId, watch.tick, { error: told });
   }
-  return summary(deps, input.managerId, { adopted, ended, error });
+  return summary(deps, input, { adopted, ended, error });
 }
 
 /** Whether the backup system is asked now: with sessions in flight each time, else only now and then. */
@@ -83,11 +82,11 @@ async function isDue(deps: Dependencies, input: WatchInput, watch: WatchRow): Pr
 
 async function summary(
   deps: Dependencies,
-  managerId: string,
+  { managerId, managerName }: WatchInput,
   seen: Pick<TickSummary, 'adopted' | 'ended' | 'error'>,
 ): Promise<TickSummary> {
   const inFlight = (await sessionsInFlight(deps.db, managerId)).length;
-  return { ...seen, inFlight, needed: await watchIsNeeded(deps.db, managerId) };
+  return { ...seen, inFlight, needed: await watchIsNeeded(deps.db, managerId, managerName) };
 }
 
 /** Asks about every session in flight and for those that have begun, and writes down what is new. */
@@ -137,17 +136,47 @@ async function recordNews(
   if (session.operation_id !== null) await setProgress(deps.db, session.operation_id, report.progress);
 }
 
-/** Writes down every backup that the backup system lists for the VMs it knows. */
-async function syncResults(deps: Dependencies, manager: ConnectedManager, call: CallContext): Promise<void> {
-  const refs = await watchedVendorRefs(deps.db, manager.id);
+/**
+ * Writes down the backups that the backup system lists, a few virtual machines with each look: what a look costs does
+ * not grow with their number.
+ */
+async function syncSome(
+  deps: Dependencies,
+  manager: ConnectedManager,
+  call: CallContext,
+  input: WatchInput,
+  watch: WatchRow,
+): Promise<Pick<TickEnd, 'resultsCursor' | 'resultsSyncedAt'>> {
+  const due = deps.clock().getTime() - (watch.results_synced_at?.getTime() ?? 0) >= input.resultsSyncMs;
+  if (watch.results_cursor === null && !due) return {};
+  const known = await deps.managers.connect(manager.id);
+  if (watch.results_cursor === null) await requireSameSystem(known, call);
+  const refs = await watchedVendorRefs(deps.db, manager.id, watch.results_cursor ?? '', SYNC_PER_LOOK);
   const vms = await vmsByVendorRef(deps.db, manager.id, refs);
-  for await (const listed of manager.system.listResults(call, refs, new Date(0))) {
-    const vm = vms.get(listed.vendorVmRef);
+  for (const ref of refs) {
+    const vm = vms.get(ref);
     if (vm === undefined) continue;
-    await deps.db
-      .transaction()
-      .execute((trx) =>
-        recordListedBackup(trx, { vmId: vm.vmId, enterpriseId: vm.enterpriseId, managerId: manager.id }, listed, null),
-      );
+    try {
+      await syncResultsOf(deps, manager, call, ref, vm);
+    } catch (error) {
+      // One that cannot be read must not keep the others from being read.
+      if (!(error instanceof ExternalSystemError) || error.kind === 'UNREACHABLE') throw error;
+      deps.logger.warn({ err: error, vmId: vm.vmId }, 'the backups of a virtual machine could not be listed');
+    }
+  }
+  const complete = refs.length < SYNC_PER_LOOK;
+  return complete ? { resultsCursor: null, resultsSyncedAt: deps.clock() } : { resultsCursor: refs.at(-1) ?? null };
+}
+
+async function syncResultsOf(
+  deps: Dependencies,
+  manager: ConnectedManager,
+  call: CallContext,
+  ref: string,
+  vm: { readonly vmId: string; readonly enterpriseId: string },
+): Promise<void> {
+  const owner = { vmId: vm.vmId, enterpriseId: vm.enterpriseId, managerId: manager.id };
+  for await (const listed of manager.system.listResults(call, [ref], new Date(0))) {
+    await deps.db.transaction().execute((trx) => recordListedBackup(trx, owner, listed, null));
   }
 }

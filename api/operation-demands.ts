@@ -5,7 +5,7 @@
 import type { DesiredConfiguration, OperationRequest } from '../db/columns.ts';
 import type { Queryable } from '../db/connect.ts';
 import { managerById } from '../db/backup-managers.ts';
-import { existingSchedules, managersKnowing } from '../db/operation-context.ts';
+import { certainly, existingSchedules, managersKnowing } from '../db/operation-context.ts';
 import { lockAllowedPolicies } from '../db/backup-policies.ts';
 import { restorableCopies } from '../db/results.ts';
 import type { LockedVm } from '../db/virtual-machines.ts';
@@ -31,7 +31,7 @@ export async function deployDemand(trx: Queryable, vm: LockedVm): Promise<Demand
   const schedules = await schedulesOf(trx, vm, vm.hardware, vm.backupPolicies);
   return {
     desired: { hardware: vm.hardware, backupPolicies: vm.backupPolicies, schedules },
-    currentSchedules: (await existingSchedules(trx, vm.id)).map((known) => known.schedule),
+    currentSchedules: certainly(await existingSchedules(trx, vm.id)),
   };
 }
 
@@ -40,7 +40,7 @@ export async function deployDemand(trx: Queryable, vm: LockedVm): Promise<Demand
  * knows the VM, and in those of its policies.
  */
 export async function undeployDemand(trx: Queryable, vm: LockedVm): Promise<Demand> {
-  const current = (await existingSchedules(trx, vm.id)).map((known) => known.schedule);
+  const current = certainly(await existingSchedules(trx, vm.id));
   if (vm.state !== 'UNKNOWN') return { currentSchedules: current };
   const policies = await policiesOf(trx, vm, vm.backupPolicies);
   const chosen = [...policies.values()].map((policy) => policy.managerId);
@@ -65,7 +65,7 @@ export async function reconfigureDemand(
     );
   }
   const schedules = await schedulesOf(trx, vm, body.hardware, body.backupPolicies);
-  const current = (await existingSchedules(trx, vm.id)).map((known) => known.schedule);
+  const current = certainly(await existingSchedules(trx, vm.id));
   const managers = new Set([...schedules, ...current].map((schedule) => schedule.managerId));
   const of = (list: readonly BackupSchedule[], id: string) => list.find((schedule) => schedule.managerId === id);
   const sameSchedules = [...managers].every((id) => sameSchedule(of(schedules, id), of(current, id)));
@@ -177,7 +177,7 @@ export async function restoreDemand(
   return {
     managerId: manager.id,
     request: { resultId, copyId: copy.id, managerId: manager.id },
-    currentSchedules: (await existingSchedules(trx, vm.id)).map((known) => known.schedule),
+    currentSchedules: certainly(await existingSchedules(trx, vm.id)),
   };
 }
 

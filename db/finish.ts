@@ -11,6 +11,7 @@ import { residueOf } from '../domain/residue.ts';
 import type { VmState } from '../domain/virtual-machines.ts';
 import type { Database, Queryable } from './connect.ts';
 import { recordEvent } from './events.ts';
+import { closeIntents } from './intents.ts';
 import { currentHypervisorRef } from './operation-context.ts';
 import { heldBy, NO_MANAGER, type OperationRow, sentenceStart } from './operations.ts';
 import { type StepRow, stepsOf } from './steps.ts';
@@ -63,13 +64,18 @@ export async function finishOperation(
  * Ends an operation that no run will end: it could not be started, or its run was lost. Every step that was begun and
  * not undone is named as residue.
  * @param expectedRunId the run that was found lost; `null`: none was ever bound. With another one nothing is changed.
- * @returns whether this call ended it.
+ *
+ * The fence grows first: an activity of the lost run that is still at work may write nothing more. The lock is freed
+ * only when nothing that it was permitted to write can still take effect.
+ * @param settleMs after how long a permitted write can have no further effect.
+ * @returns whether this call ended it; false also while a write may still be on its way: ask again later.
  */
 export async function abandonOperation(
   db: Database,
   operationId: string,
   expectedRunId: string | null,
   error: OperationError,
+  settleMs: number,
 ): Promise<boolean> {
   return db.transaction().execute(async (trx) => {
     const operation = await trx
@@ -81,12 +87,33 @@ export async function abandonOperation(
       .forUpdate()
       .executeTakeFirst();
     if (operation === undefined) return false;
+    if (!(await everythingSettled(trx, operationId, settleMs))) return false;
     await close(trx, operation, { operationId, outcome: 'FAILED', error, unlessCancelled: false }, true);
     return true;
   });
 }
 
+/** Whether no step of the operation has a write under way. From the first question on no step may begin another one. */
+async function everythingSettled(trx: Queryable, operationId: string, settleMs: number): Promise<boolean> {
+  // The newest epoch belongs to nobody now, so no attempt gets a permission any more.
+  await trx
+    .updateTable('step')
+    .set({ epoch: sql<number>`epoch + 1` })
+    .where('operation_id', '=', operationId)
+    .execute();
+  const unsettled = await trx
+    .selectFrom('step')
+    .select('name')
+    .where('operation_id', '=', operationId)
+    .where('attempt_ended_at', 'is', null)
+    .where('write_permitted_at', '>', sql<Date>`now() - ${settleMs} * interval '1 millisecond'`)
+    .executeTakeFirst();
+  return unsettled === undefined;
+}
+
 async function close(trx: Queryable, operation: OperationRow, ending: Ending, abandoned: boolean): Promise<void> {
+  // What a start that nobody looks for any more has left is adopted when it turns up.
+  await closeIntents(trx, operation.id);
   const steps = await stepsOf(trx, operation.id);
   const vm = await trx
     .selectFrom('virtual_machine as vm')
@@ -124,6 +151,7 @@ async function close(trx: Queryable, operation: OperationRow, ending: Ending, ab
     .where('vm_id', '=', vm.id)
     .where('operation_id', '=', operation.id)
     .execute();
+  await markUncertain(trx, operation, steps, (step) => isLeftover(step, operation, ending.outcome, abandoned));
   for (const left of residue) {
     await trx
       .insertInto('residue')
@@ -204,13 +232,37 @@ export async function settleSchedule(
       .execute();
     return;
   }
-  const values = { schedule: JSON.stringify(schedule), ref: JSON.stringify(ref), operation_id: operation.id };
+  const values = {
+    schedule: JSON.stringify(schedule),
+    ref: JSON.stringify(ref),
+    operation_id: operation.id,
+    uncertain: false,
+  };
   await trx
     .insertInto('vm_schedule')
     .values({ vm_id: operation.vm_id, manager_id: managerId, ...values })
     .onConflict((conflict) =>
       conflict.columns(['vm_id', 'manager_id']).doUpdateSet({ ...values, applied_at: sql<Date>`now()` }),
     )
+    .execute();
+}
+
+/** A schedule of which nobody knows what became is not taken for one that protects the VM. */
+async function markUncertain(
+  trx: Queryable,
+  operation: OperationRow,
+  steps: readonly StepRow[],
+  left: (step: StepRow) => boolean,
+): Promise<void> {
+  const managerIds = steps
+    .filter((step) => step.name === 'BACKUP_SCHEDULE' && left(step))
+    .map((step) => step.manager_id);
+  if (managerIds.length === 0) return;
+  await trx
+    .updateTable('vm_schedule')
+    .set({ uncertain: true })
+    .where('vm_id', '=', operation.vm_id)
+    .where('manager_id', 'in', managerIds)
     .execute();
 }
 

@@ -107,11 +107,14 @@ export async function resolveIntent(
 /** VMs of a manager for which a start is claimed and not yet resolved: a new session may be its answer. */
 export async function vmsWithOpenIntent(db: Queryable, managerId: string): Promise<ReadonlySet<string>> {
   const rows = await db
-    .selectFrom('intent')
-    .select('vm_id')
-    .where('manager_id', '=', managerId)
-    .where('resolved_at', 'is', null)
-    .where('claimed_at', 'is not', null)
+    .selectFrom('intent as i')
+    .innerJoin('operation as o', 'o.id', 'i.operation_id')
+    .select('i.vm_id')
+    .where('i.manager_id', '=', managerId)
+    .where('i.resolved_at', 'is', null)
+    .where('i.claimed_at', 'is not', null)
+    // Once the operation has ended nobody looks for it any more: what turns up is adopted.
+    .where('o.finished_at', 'is', null)
     .execute();
   return new Set(rows.map((row) => row.vm_id));
 }

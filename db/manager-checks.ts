@@ -31,6 +31,16 @@ export async function storeCheck(db: Queryable, managerId: string, check: Stored
     .execute();
 }
 
+/** Stores what a backup system calls itself, unless something is stored already. */
+export async function rememberIdentity(db: Queryable, managerId: string, identity: string): Promise<void> {
+  await db
+    .updateTable('backup_manager')
+    .set({ identity })
+    .where('id', '=', managerId)
+    .where('identity', 'is', null)
+    .execute();
+}
+
 /** What the last check found; `null` before the first. */
 export async function lastCheck(db: Queryable, managerId: string): Promise<StoredCheck | null> {
   const row = await db.selectFrom('backup_manager').select('last_check').where('id', '=', managerId).executeTakeFirst();

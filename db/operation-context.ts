@@ -157,17 +157,29 @@ export interface ExistingSchedule {
   readonly managerId: string;
   readonly schedule: BackupSchedule;
   readonly ref: ScheduleRef;
+  /** Nobody knows whether it is still as it was. */
+  readonly uncertain: boolean;
+}
+
+/** The schedules to compare a wish with: an uncertain one is like none that was ever wished for. */
+export function certainly(existing: readonly ExistingSchedule[]): BackupSchedule[] {
+  return existing.map(({ managerId, schedule, uncertain }) => (uncertain ? { managerId, policies: [] } : schedule));
 }
 
 /** The schedules that exist for the VM now. */
 export async function existingSchedules(db: Queryable, vmId: string): Promise<ExistingSchedule[]> {
   const rows = await db
     .selectFrom('vm_schedule')
-    .select(['manager_id', 'schedule', 'ref'])
+    .select(['manager_id', 'schedule', 'ref', 'uncertain'])
     .where('vm_id', '=', vmId)
     .orderBy('manager_id')
     .execute();
-  return rows.map((row) => ({ managerId: row.manager_id, schedule: row.schedule, ref: row.ref }));
+  return rows.map((row) => ({
+    managerId: row.manager_id,
+    schedule: row.schedule,
+    ref: row.ref,
+    uncertain: row.uncertain,
+  }));
 }
 
 /** Managers that know the VM: a session of theirs may be working on it. */

@@ -162,8 +162,8 @@ export interface ManagerWatchTable {
   last_error: NullableJson<OperationError>;
   last_tick_at: Timestamp | null;
   manager_id: string;
+  results_cursor: string | null;
   results_synced_at: Timestamp | null;
-  results_watermark: Timestamp | null;
   sessions_watermark: Timestamp | null;
   tick: Generated<number>;
 }
@@ -269,6 +269,7 @@ export interface SessionTable {
 }
 
 export interface StepTable {
+  activity_attempt: Generated<number>;
   attempt_ended_at: Timestamp | null;
   attempts: Generated<number>;
   compensation: CompensationState | null;
@@ -287,6 +288,7 @@ export interface StepTable {
   position: number;
   reason: string | null;
   state: Defaulted<StepState>;
+  undo_activity_attempt: Generated<number>;
   undo_input: NullableJson<StepUndoInput>;
   write_permitted_at: Timestamp | null;
 }
@@ -342,6 +344,7 @@ export interface VmScheduleTable {
   operation_id: string;
   ref: Json<ScheduleRef>;
   schedule: Json<BackupSchedule>;
+  uncertain: Generated<boolean>;
   vm_id: string;
 }
 

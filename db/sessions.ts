@@ -261,19 +261,23 @@ export function sessionsToAdopt(db: Queryable, managerId: string) {
 
 /** Sessions that have ended and whose end nobody has acted upon yet. */
 export function sessionsToNotify(db: Queryable, managerId: string) {
-  return db
-    .selectFrom('session as s')
-    .innerJoin('virtual_machine as vm', 'vm.id', 's.vm_id')
-    .leftJoin('operation as o', (join) => join.onRef('o.id', '=', 's.operation_id').on('o.finished_at', 'is', null))
-    .selectAll('s')
-    .select(['vm.name as vm_name', 'vm.enterprise_id', 'vm.datacenter_id'])
-    .select(['o.workflow_id', 'o.run_id'])
-    .where('s.manager_id', '=', managerId)
-    .where('s.state', 'not in', ['RUNNING', 'UNKNOWN'])
-    .where('s.notified_at', 'is', null)
-    .orderBy('s.ended_at')
-    .limit(200)
-    .execute();
+  return (
+    db
+      .selectFrom('session as s')
+      .innerJoin('virtual_machine as vm', 'vm.id', 's.vm_id')
+      .leftJoin('operation as o', (join) => join.onRef('o.id', '=', 's.operation_id').on('o.finished_at', 'is', null))
+      .selectAll('s')
+      .select(['vm.name as vm_name', 'vm.enterprise_id', 'vm.datacenter_id'])
+      .select(['o.workflow_id', 'o.run_id'])
+      .where('s.manager_id', '=', managerId)
+      .where('s.state', 'not in', ['RUNNING', 'UNKNOWN'])
+      .where('s.notified_at', 'is', null)
+      // Operations that wait come first.
+      .orderBy(sql`o.id is null`)
+      .orderBy('s.ended_at')
+      .limit(200)
+      .execute()
+  );
 }
 
 /** Notes that a session's end has been acted upon. */

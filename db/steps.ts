@@ -46,6 +46,8 @@ const DIRECTIONS = {
 
 /** What an attempt finds. */
 export interface BegunAttempt {
+  /** A newer attempt has begun, or the step is being undone: this one comes too late. */
+  readonly tooLate: boolean;
   readonly epoch: number;
   readonly step: StepRow;
   /**
@@ -63,7 +65,13 @@ export interface BegunAttempt {
 export async function beginAttempt(
   db: Queryable,
   key: StepKey,
-  options: { readonly runId: string; readonly direction: 'forward' | 'undo'; readonly settleMs: number },
+  options: {
+    readonly runId: string;
+    readonly direction: 'forward' | 'undo';
+    readonly settleMs: number;
+    /** The number of the activity's attempt: one that begins late must not overtake a newer one. */
+    readonly activityAttempt: number;
+  },
 ): Promise<BegunAttempt | undefined> {
   return db.transaction().execute(async (trx) => {
     const held = await trx
@@ -87,15 +95,28 @@ export async function beginAttempt(
     if (settlesInMs === undefined) throw new Error(`operation ${key.operationId} has no step ${key.name}`);
     const before = await stepByKey(trx, key);
     if (options.direction === 'forward' && (before.state === 'DONE' || before.state === 'SKIPPED')) {
-      return { epoch: before.epoch, step: before, settlesInMs: 0 };
+      return { epoch: before.epoch, step: before, settlesInMs: 0, tooLate: false };
+    }
+    const newest = options.direction === 'forward' ? before.activity_attempt : before.undo_activity_attempt;
+    const undoing = options.direction === 'forward' && before.compensation !== null;
+    if (undoing || options.activityAttempt < newest) {
+      return { epoch: before.epoch, step: before, settlesInMs: 0, tooLate: true };
     }
     const step = await trx
       .updateTable('step')
-      .set({ ...DIRECTIONS[options.direction], epoch: sql<number>`epoch + 1`, attempt_ended_at: null })
+
+      .set({
+        ...DIRECTIONS[options.direction],
+        ...(options.direction === 'forward'
+          ? { activity_attempt: options.activityAttempt }
+          : { undo_activity_attempt: options.activityAttempt }),
+        epoch: sql<number>`epoch + 1`,
+        attempt_ended_at: null,
+      })
       .where((eb) => eb.and(keyColumns(key)))
       .returningAll()
       .executeTakeFirstOrThrow();
-    return { epoch: step.epoch, step, settlesInMs };
+    return { epoch: step.epoch, step, settlesInMs, tooLate: false };
   });
 }
 
@@ -152,18 +173,26 @@ export async function keepUndoInput(
   return row?.undo_input ?? undefined;
 }
 
+/**
+ * Whether the attempt is still the newest of the run that holds the operation; if so, no other one begins before the
+ * transaction ends.
+ */
+export async function attemptHolds(trx: Queryable, attempt: Attempt): Promise<boolean> {
+  const row = await trx.selectFrom('step').select('epoch').where(mine(attempt)).forUpdate().executeTakeFirst();
+  return row !== undefined;
+}
+
 /** How an attempt ended. */
 export type AttemptEnd =
   | { readonly state: 'DONE'; readonly made: StepMade | null; readonly reason?: string | null }
   | { readonly state: 'SKIPPED'; readonly reason: string }
-  | { readonly state: 'FAILED'; readonly error: OperationError }
-  /** It will be tried again. `settled`: nothing that it wrote can still take effect. */
-  | { readonly state: 'RUNNING'; readonly error: OperationError; readonly settled: boolean };
+  /** `RUNNING`: it will be tried again. `settled`: nothing that was written can still take effect. */
+  | { readonly state: 'FAILED' | 'RUNNING'; readonly error: OperationError; readonly settled: boolean };
 
 /** Records how a forward attempt ended; false when it had been overtaken. */
 export async function endAttempt(db: Queryable, attempt: Attempt, end: AttemptEnd): Promise<boolean> {
   const ended = end.state !== 'RUNNING';
-  const settled = end.state === 'RUNNING' ? end.settled : true;
+  const settled = 'settled' in end ? end.settled : true;
   const result = await db
     .updateTable('step')
     .set({

@@ -72,7 +72,7 @@ function visible(db: Queryable, tenant: string | null) {
         eb
           .selectFrom('vm_schedule as s')
           .innerJoin('backup_manager as m', 'm.id', 's.manager_id')
-          .select(['m.id as manager_id', 'm.name as manager_name', 's.schedule', 's.applied_at'])
+          .select(['m.id as manager_id', 'm.name as manager_name', 's.schedule', 's.applied_at', 's.uncertain'])
           .whereRef('s.vm_id', '=', 'vm.id')
           .orderBy('m.name'),
       ).as('schedules'),

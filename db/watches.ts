@@ -23,6 +23,8 @@ export async function beginTick(db: Queryable, managerId: string): Promise<Watch
 export interface TickEnd {
   readonly sessionsWatermark?: Date;
   readonly resultsSyncedAt?: Date;
+  /** How far a sync of results has come; `null`: to the end. */
+  readonly resultsCursor?: string | null;
   readonly error: OperationError | null;
 }
 
@@ -34,6 +36,7 @@ export async function endTick(db: Queryable, managerId: string, tick: number, en
       last_tick_at: sql<Date>`now()`,
       last_error: end.error === null ? null : JSON.stringify(end.error),
       ...(end.sessionsWatermark === undefined ? {} : { sessions_watermark: end.sessionsWatermark }),
+      ...(end.resultsCursor === undefined ? {} : { results_cursor: end.resultsCursor }),
       ...(end.resultsSyncedAt === undefined ? {} : { results_synced_at: end.resultsSyncedAt }),
     })
     .where('manager_id', '=', managerId)
@@ -58,12 +61,16 @@ const needsWatch = sql<boolean>`(
   or exists (select from backup_result b where b.manager_id = m.id)
 )`;
 
-/** Whether anything of this manager's wants watching: sessions, VMs that it knows, or results. */
-export async function watchIsNeeded(db: Queryable, managerId: string): Promise<boolean> {
+/**
+ * Whether anything of this manager's wants watching: sessions, VMs that it knows, or results. A manager that was renamed
+ * gets a new watch under its new name.
+ */
+export async function watchIsNeeded(db: Queryable, managerId: string, name: string): Promise<boolean> {
   const row = await db
     .selectFrom('backup_manager as m')
     .select('m.id')
     .where('m.id', '=', managerId)
+    .where('m.name', '=', name)
     .where(needsWatch)
     .executeTakeFirst();
   return row !== undefined;
@@ -80,15 +87,22 @@ export function usedManagers(db: Queryable) {
     .execute();
 }
 
-/** What the manager calls the VMs that it knows, for the sync of results. */
-export async function watchedVendorRefs(db: Queryable, managerId: string): Promise<string[]> {
+/** What the manager calls the VMs that it knows, for the sync of results: the next ones after a given one. */
+export async function watchedVendorRefs(
+  db: Queryable,
+  managerId: string,
+  after: string,
+  limit: number,
+): Promise<string[]> {
   const rows = await db
     .selectFrom('vm_reference')
     .select('ref')
     .distinct()
     .where('system', '=', 'BACKUP_SYSTEM')
     .where('system_id', '=', managerId)
+    .where('ref', '>', after)
     .orderBy('ref')
+    .limit(limit)
     .execute();
   return rows.map((row) => row.ref);
 }

@@ -38,7 +38,7 @@ export function planSteps(intention: Intention): PlannedStep[] {
 }
 
 function managerOf(name: StepName, intention: Intention): string | null {
-  const managed: readonly StepName[] = ['REQUEST_BACKUP', 'REQUEST_RESTORE', 'OBSERVE'];
+  const managed: readonly StepName[] = ['REQUEST_BACKUP', 'REQUEST_RESTORE'];
   return managed.includes(name) ? (intention.managerId ?? null) : null;
 }
 

@@ -122,6 +122,9 @@ export const VirtualMachine = z
           manager: z.object({ id: Id, name: z.string() }),
           policies: z.array(z.object({ id: Id, code: z.string(), name: z.string() })),
           appliedAt: Moment,
+          uncertain: z
+            .boolean()
+            .describe('An operation ended without knowing what became of it: reconfigure to bring it in order.'),
         }),
       )
       .describe('The schedules that exist in backup systems now.'),
@@ -159,6 +162,7 @@ export function toVirtualMachine(row: VmView): z.infer<typeof VirtualMachine> {
       manager: { id: schedule.manager_id, name: schedule.manager_name },
       policies: schedule.schedule.policies.map(({ policyId, code, name }) => ({ id: policyId, code, name })),
       appliedAt: new Date(schedule.applied_at).toISOString(),
+      uncertain: schedule.uncertain,
     })),
     residue: row.residue.map(toResidue),
     createdAt: iso(row.created_at),

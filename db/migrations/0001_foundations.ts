@@ -166,6 +166,9 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       state text not null default 'PENDING' check (state in ('PENDING', 'RUNNING', 'DONE', 'FAILED', 'SKIPPED')),
       reason text,
       attempts integer not null default 0,
+      -- The newest attempt of the activity that has begun: an older one that begins late is turned away.
+      activity_attempt integer not null default 0,
+      undo_activity_attempt integer not null default 0,
       -- Grows with every attempt, forward or undo; a permission to write needs the newest.
       epoch integer not null default 0,
       -- When the newest attempt was last allowed to write: what came of that is certain 25 s later.
@@ -210,6 +213,8 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       -- What the plugin needs to change or remove it.
       ref jsonb not null,
       operation_id uuid not null references operation (id),
+      -- Set when an operation ended without knowing what became of the schedule; the next one brings it in order.
+      uncertain boolean not null default false,
       applied_at timestamptz(3) not null default now(),
       primary key (vm_id, manager_id)
     );
@@ -333,7 +338,8 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       tick bigint not null default 0,
       sessions_watermark timestamptz(3),
       results_synced_at timestamptz(3),
-      results_watermark timestamptz(3),
+      -- How far the sync of results has come; null between two syncs.
+      results_cursor text,
       last_tick_at timestamptz(3),
       last_error jsonb
     );

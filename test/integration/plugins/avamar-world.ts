@@ -80,7 +80,10 @@ export async function startAvamarWorld(options: { backupSeconds?: number } = {})
   const connect = (more: Partial<ManagerConnection> = {}): BackupSystem =>
     avamarPlugin({ clock: () => new Date(), config: loadAvamarConfig(undefined) }).connect(manager(more));
   const control = async (path: string, body: unknown, method = 'POST'): Promise<unknown> => {
-    const response = await fetch(`${avamarServer.url}/_simulator${path}`, { method, body: JSON.stringify(body) });
+    const response = await fetch(`${avamarServer.url}/_simulator${path}`, {
+      method,
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    } as RequestInit);
     if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`);
     return response.status === 204 ? undefined : response.json();
   };

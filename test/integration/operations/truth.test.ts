@@ -1,0 +1,182 @@
+/** What must stay true when something fails at the worst moment. */
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { startWorld, until, type World } from './world.ts';
+
+let world: World;
+let gold: string;
+beforeAll(async () => {
+  world = await startWorld({ backupSeconds: 2 });
+  gold = await world.newPolicy('GOLD');
+});
+afterAll(() => world.stop());
+beforeEach(async () => {
+  await world.mendAvamar();
+  await world.mendHypervisor();
+});
+
+const request = (vmId: string) => ({ principal: world.principal, vmId, body: {} });
+
+async function deployed(name: string, policies: readonly string[] = [gold]): Promise<string> {
+  const vmId = await world.newVm(name, policies);
+  expect(await world.ended((await world.requests.deploy(request(vmId))).operationId)).toMatchObject({
+    state: 'SUCCEEDED',
+  });
+  return vmId;
+}
+
+const power = async (vmId: string) => (await world.hypervisorVms()).find((vm) => vm.id === vmId)?.power;
+
+async function terminate(operationId: string): Promise<void> {
+  const { workflow_id: workflowId, run_id: runId } = await world.operation(operationId);
+  await world.client.workflow.getHandle(workflowId, runId ?? '').terminate('by an operator');
+}
+
+test('a write without an answer is waited for before its undo: what the record says is what is there', async () => {
+  const vmId = await deployed('truth-1', []);
+  await world.ended((await world.requests.powerOff(request(vmId))).operationId);
+  // Longer than a call is waited for: the write arrives after it was given up.
+  await world.breakHypervisor({
+    method: 'PUT',
+    path: `/vms/${vmId}/power`,
+    when: 'before',
+    times: 1,
+    action: { delayMs: 23_000 },
+  });
+  const { operationId } = await world.requests.powerOn(request(vmId));
+  const operation = await world.ended(operationId, 80_000);
+  expect(operation.state).toBe('ROLLED_BACK');
+  // Whatever was on its way has arrived: it stays as the record says.
+  expect(await power(vmId)).toBe((await world.vm(vmId)).state);
+  await new Promise((resolve) => setTimeout(resolve, 4_000));
+  expect(await power(vmId)).toBe((await world.vm(vmId)).state);
+}, 120_000);
+
+test('the lock of a lost run is freed only when its last write has settled', async () => {
+  const vmId = await deployed('truth-2', []);
+  await world.breakHypervisor({
+    method: 'PUT',
+    path: `/vms/${vmId}/power`,
+    when: 'before',
+    times: 1,
+    action: { delayMs: 6_000 },
+  });
+  const { operationId } = await world.requests.powerOff(request(vmId));
+  await until(
+    'the write is on its way',
+    () =>
+      world.db
+        .selectFrom('step')
+        .select('write_permitted_at')
+        .where('operation_id', '=', operationId)
+        .executeTakeFirstOrThrow(),
+    (step) => step.write_permitted_at !== null,
+  );
+  await terminate(operationId);
+  await world.reconcile(true);
+  expect(await world.vm(vmId)).toMatchObject({ operation_id: operationId });
+  await world.ended(operationId, 60_000);
+  expect(await power(vmId)).toBe('OFF');
+}, 90_000);
+
+test('a start whose run was lost is adopted when its session turns up, and locks the VM', async () => {
+  const vmId = await deployed('truth-3');
+  await world.breakAvamar({
+    method: 'POST',
+    path: '/api/v1/clients/[^/]+/backup$',
+    when: 'after',
+    times: 1,
+    action: { drop: true },
+  });
+  await fetch(`${world.avamarUrl}/_simulator/settings`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ backupSeconds: 45 }),
+  });
+  const { operationId } = await world.requests.backup(request(vmId));
+  await until(
+    'the start is claimed',
+    () => world.db.selectFrom('intent').selectAll().where('operation_id', '=', operationId).executeTakeFirst(),
+    (intent) => intent?.claimed_at !== null && intent !== undefined,
+  );
+  await terminate(operationId);
+  await world.reconcile(true);
+  expect(await world.ended(operationId, 60_000)).toMatchObject({ state: 'FAILED' });
+  const locked = await until(
+    'it is adopted',
+    () => world.vm(vmId),
+    (vm) => vm.operation_id !== null,
+  );
+  expect(await world.operation(locked.operation_id ?? '')).toMatchObject({ kind: 'SCHEDULED_BACKUP' });
+  await fetch(`${world.avamarUrl}/_simulator/settings`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ backupSeconds: 2 }),
+  });
+  expect(await world.ended(locked.operation_id ?? '', 60_000)).toMatchObject({ state: 'SUCCEEDED' });
+}, 150_000);
+
+test('one backup that cannot be read does not keep other machines locked', async () => {
+  const [one, other] = [await deployed('truth-4a'), await deployed('truth-4b')];
+  const ref = await world.db
+    .selectFrom('vm_reference')
+    .select('ref')
+    .where('vm_id', '=', one)
+    .where('system', '=', 'BACKUP_SYSTEM')
+    .executeTakeFirstOrThrow();
+  await world.breakAvamar({ path: `/clients/${ref.ref}/backups`, when: 'before', action: { status: 500 } });
+  const [first, second] = await Promise.all([
+    world.requests.backup(request(one)),
+    world.requests.backup(request(other)),
+  ]);
+  expect(await world.ended(second.operationId)).toMatchObject({ state: 'SUCCEEDED' });
+  expect(await world.ended(first.operationId)).toMatchObject({ state: 'SUCCEEDED' });
+});
+
+test('a schedule that was lost with its run is not taken for one: the next reconfigure brings it in order', async () => {
+  const vmId = await deployed('truth-5');
+  const { disks } = await world.vm(vmId);
+  const hardware = { cpu: 2, memoryMiB: 2048, disks };
+  await world.breakAvamar({
+    method: 'DELETE',
+    path: '/api/v1/schedules/',
+    when: 'before',
+    action: { status: 503 },
+  });
+  const { operationId } = await world.requests.reconfigure({
+    ...request(vmId),
+    body: { hardware, backupPolicies: [] },
+  });
+  await until(
+    'the group is gone',
+    async () => (await world.avamar('GET', '/groups?domain=/&recursive=true&size=500')).content,
+    (groups: { name: string }[]) => !groups.some((group) => group.name.includes(vmId)),
+  );
+  await terminate(operationId);
+  await world.mendAvamar();
+  await world.reconcile(true);
+  await world.ended(operationId, 60_000);
+  const again = await world.requests.reconfigure({
+    ...request(vmId),
+    body: { hardware, backupPolicies: [{ policyId: gold, configurations: [] }] },
+  });
+  expect(await world.ended(again.operationId, 60_000)).toMatchObject({ state: 'SUCCEEDED' });
+  const { content } = await world.avamar('GET', '/groups?domain=/&recursive=true&size=500');
+  expect(content.filter((group: { name: string }) => group.name.includes(vmId))).toHaveLength(1);
+}, 150_000);
+
+test('a renamed manager has one watch and one expiry check', async () => {
+  await deployed('truth-6');
+  const watches = async () => {
+    const found: string[] = [];
+    const query = "WorkflowType = 'watchManager' AND ExecutionStatus = 'Running'";
+    for await (const run of world.client.workflow.list({ query })) found.push(run.workflowId);
+    return found.filter((id) => id.endsWith(world.managerId.slice(-8)));
+  };
+  await until('it is watched', watches, (ids) => ids.length === 1);
+  await world.db.updateTable('backup_manager').set({ name: 'renamed' }).where('id', '=', world.managerId).execute();
+  await until(
+    'it is watched under its new name',
+    watches,
+    (ids) => ids.length === 1 && ids[0]?.includes('renamed') === true,
+  );
+});
