@@ -83,7 +83,7 @@ export async function startAvamarWorld(options: { backupSeconds?: number } = {})
     const response = await fetch(`${avamarServer.url}/_simulator${path}`, {
       method,
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    } as RequestInit);
+    });
     if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`);
     return response.status === 204 ? undefined : response.json();
   };

@@ -81,8 +81,8 @@ describe('a plan', () => {
 
   test('of what the backup system began observes it, and looks at the VM after a restore alone', () => {
     const observed = { origin: 'BACKUP_SYSTEM', managerId: 'm1' } as const;
-    expect(taken({ kind: 'SCHEDULED_BACKUP', ...observed })).toEqual(['OBSERVE in m1', 'WATCH', 'RECORD']);
-    expect(taken({ kind: 'RESTORE', ...observed })).toEqual(['OBSERVE in m1', 'WATCH', 'REFRESH', 'RECORD']);
+    expect(taken({ kind: 'SCHEDULED_BACKUP', ...observed })).toEqual(['OBSERVE', 'WATCH', 'RECORD']);
+    expect(taken({ kind: 'RESTORE', ...observed })).toEqual(['OBSERVE', 'WATCH', 'REFRESH', 'RECORD']);
   });
 
   test('keeps the order of its operation and names every manager once, whatever the schedules', () => {
