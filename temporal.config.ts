@@ -21,7 +21,8 @@ const duration = z
     return Number.parseInt(text, 10) * UNIT_MS[unit];
   });
 
-const port = z.coerce.number().int().min(1).max(65_535);
+const portNumber = 'write a port number from 1 to 65535';
+const port = z.coerce.number({ error: portNumber }).int(portNumber).min(1, portNumber).max(65_535, portNumber);
 const flag = z.enum(['true', 'false']).transform((value) => value === 'true');
 
 const Environment = z.object({
@@ -31,7 +32,9 @@ const Environment = z.object({
   HOLDFAST_LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
   HOLDFAST_MASTER_KEY_FILE: z.string().min(1).optional(),
 
-  DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
+  DATABASE_URL: z
+    .url({ protocol: /^postgres(ql)?$/, error: 'write postgres://user:password@host:port/database' })
+    .optional(),
 
   TEMPORAL_ADDRESS: z.string().min(1).optional(),
   TEMPORAL_NAMESPACE: z.string().min(1).default('default'),
@@ -105,9 +108,13 @@ export interface Config {
     readonly startMs: number;
   };
   readonly intervals: {
+    /** HOLDFAST_RECONCILE_INTERVAL: between two looks for operations that nobody carries on. */
     readonly reconcileMs: number;
+    /** HOLDFAST_WATCH_INTERVAL: between two looks at a backup system with sessions in flight; six times as long without. */
     readonly watchMs: number;
+    /** HOLDFAST_RESULTS_SYNC_INTERVAL: between two syncs of the backups that a backup system lists. */
     readonly resultsSyncMs: number;
+    /** HOLDFAST_EXPIRY_CHECK_INTERVAL: between two checks for expired backups. */
     readonly expiryCheckMs: number;
   };
 }

@@ -3,7 +3,7 @@
  * @module
  */
 import { recordEvent } from '../db/events.ts';
-import { policyCodesOf, storeCheck } from '../db/manager-checks.ts';
+import { managersOfSystem, policyCodesOf, storeCheck } from '../db/manager-checks.ts';
 import type { StoredCheck } from '../db/columns.ts';
 import type { PeriodicActivities } from '../workflows/contract.ts';
 import type { Dependencies } from './dependencies.ts';
@@ -15,16 +15,17 @@ export function checkActivities(deps: Dependencies): Pick<PeriodicActivities, 'c
   return {
     checkManager: async (managerId) => {
       const { check, name, identity } = await look(deps, managerId);
+      const problems = [...check.problems];
       const changed = identity !== null && check.identity !== null && check.identity !== identity;
-      const problems = changed
-        ? [
-            ...check.problems,
-            {
-              code: 'BACKUP_SYSTEM_CHANGED',
-              message: `this was ${identity} and now answers as ${check.identity}; give it a manager of its own`,
-            },
-          ]
-        : check.problems;
+      if (changed) {
+        const message = `this was ${identity} and now answers as ${check.identity}; give it a manager of its own`;
+        problems.push({ code: 'BACKUP_SYSTEM_CHANGED', message });
+      }
+      const twins = check.identity === null ? [] : await managersOfSystem(deps.db, managerId, check.identity);
+      if (twins.length > 0) {
+        const message = `it is the same backup system as that of ${twins.join(', ')}: each would be watched on its own`;
+        problems.push({ code: 'SAME_BACKUP_SYSTEM', message });
+      }
       await storeCheck(deps.db, managerId, { ...check, problems });
       if (changed) {
         await recordEvent(deps.db, {

@@ -116,10 +116,7 @@ export function problemAnswer(...codes: readonly ErrorCode[]): ProblemResponse {
 }
 
 const BY_STATUS: Readonly<Record<number, readonly [ErrorCode, string]>> = {
-  400: [
-    'MALFORMED_JSON',
-    'The body is not JSON. With the content type application/json the body must not be empty: send {}.',
-  ],
+  400: ['MALFORMED_JSON', 'The body is not JSON: check its brackets, quotes and commas.'],
   413: ['PAYLOAD_TOO_LARGE', 'The body is larger than 1 MiB.'],
   415: ['UNSUPPORTED_MEDIA_TYPE', 'Send the body with the content type application/json.'],
 };

@@ -110,10 +110,10 @@ if (process.channel !== undefined) {
   process.channel?.unref();
 }
 
-const [name = 'up', ...argv] = process.argv.slice(2);
+const [name = 'help', ...argv] = process.argv.slice(2);
 const command = COMMANDS[name];
 try {
-  if (['help', '--help', '-h'].includes(name)) {
+  if (['help', '--help', '-h'].includes(name) || argv.some((word) => word === '--help' || word === '-h')) {
     console.log(HELP);
     process.exit(0);
   }

@@ -72,7 +72,10 @@ async function ownerOf(trx: Queryable, role: Role, name: string | undefined) {
   }
   if (name === undefined) throw new StartError(`${role} belongs to an enterprise: give --enterprise <name>.`);
   const enterprise = await enterpriseByName(trx, name);
-  if (enterprise === undefined) throw new StartError(`There is no enterprise "${name}".`);
+  if (enterprise === undefined)
+    throw new StartError(
+      `There is no enterprise "${name}". GET /v1/enterprises lists them; names are taken as they are.`,
+    );
   return enterprise;
 }
 

@@ -41,6 +41,18 @@ export async function rememberIdentity(db: Queryable, managerId: string, identit
     .execute();
 }
 
+/** Names of other managers whose backup system calls itself the same. */
+export async function managersOfSystem(db: Queryable, managerId: string, identity: string): Promise<string[]> {
+  const rows = await db
+    .selectFrom('backup_manager')
+    .select('name')
+    .where('identity', '=', identity)
+    .where('id', '<>', managerId)
+    .orderBy('name')
+    .execute();
+  return rows.map((row) => row.name);
+}
+
 /** What the last check found; `null` before the first. */
 export async function lastCheck(db: Queryable, managerId: string): Promise<StoredCheck | null> {
   const row = await db.selectFrom('backup_manager').select('last_check').where('id', '=', managerId).executeTakeFirst();

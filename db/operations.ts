@@ -130,7 +130,10 @@ async function lockedError(
   operationId: string,
 ): Promise<HoldfastError> {
   const holder = await lockHolder(trx, vm.id);
-  const what = holder === undefined ? 'another operation' : `a ${kindSlug(holder.kind)} of ${holder.requestedBy}`;
+  const what =
+    holder === undefined
+      ? 'another operation'
+      : `${sentenceStart(holder.kind).toLowerCase()} that ${holder.requestedBy} asked for`;
   const since = holder === undefined ? '' : ` since ${holder.since.toISOString()}`;
   return new HoldfastError(
     'VM_LOCKED',

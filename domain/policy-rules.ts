@@ -23,6 +23,13 @@ export function policyProblems(
       code: 'BACKUP_INVALID_REPLICATION_OPTION',
     });
   }
+  if (policy.configurations.length === 0) {
+    problems.push({
+      pointer: '/configurations',
+      detail: 'a policy needs at least one configuration: one without any would back up nothing',
+      code: 'BACKUP_CONFIGURATION_NOT_FOUND',
+    });
+  }
   const seen = new Set<string>();
   policy.configurations.forEach((configuration, index) => {
     const at = `/configurations/${index}`;

@@ -259,13 +259,14 @@ export class OperationRun {
     for (const step of this.#begun.toReversed()) {
       const undo = { ...this.#stepInput(step, this.#input.limits.undoRetryMs), name: step.name };
       try {
-        this.#mark(step, 'being undone');
+        const forward = this.#marks.get(step) ?? '';
+        this.#mark(step, `${forward}, being undone`);
         await steps.undoStep.executeWithOptions({ summary: `undo ${describe(step)}` }, [undo]);
-        this.#mark(step, 'undone');
+        this.#mark(step, `${forward}, undone`);
       } catch (undoError) {
         if (isFenced(undoError)) throw undoError;
         log.error('an undo failed', { step: step.name, error: String(undoError) });
-        this.#mark(step, 'could not be undone');
+        this.#mark(step, 'could not be undone, left behind');
         residue = true;
       }
     }
@@ -285,7 +286,7 @@ export class OperationRun {
       ]);
       this.#mark(step, 'done');
     } catch (error) {
-      this.#mark(step, isCancellation(error) ? 'cancelled' : 'failed');
+      this.#mark(step, isCancellation(error) ? 'cancelled' : `failed: ${errorOf(error).message}`);
       throw error;
     }
   }
@@ -308,8 +309,7 @@ export class OperationRun {
     const { kind, vmName, datacenterName, enterpriseName } = this.#briefing;
     const lines = this.#briefing.steps.map((step) => {
       const mark = this.#marks.get(step) ?? 'waiting';
-      const box = mark === 'done' || mark === 'skipped' ? '[x]' : '[ ]';
-      return `- ${box} ${describe(step)}: ${mark}${step.skip === null ? '' : ` (${step.skip})`}`;
+      return `- ${describe(step)}: ${mark}${step.skip === null ? '' : ` (${step.skip})`}`;
     });
     setCurrentDetails(
       `**${kindSlug(kind)} ${vmName}** in ${datacenterName} for ${enterpriseName}\n\n${lines.join('\n')}`,

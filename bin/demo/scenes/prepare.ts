@@ -139,6 +139,7 @@ async function thePolicy(
     made,
   ]);
   if (isDeepStrictEqual(thing, { ...thing, ...json })) return thing;
+  rows.pop();
 
   let changed: Policy = thing;
   const refusal = await refusalOf(
@@ -147,8 +148,10 @@ async function thePolicy(
     }),
   );
   if (refusal !== undefined) {
-    screen.aside(`${code} stays as it was made: ${refusal.problem.detail} (npm run reset begins anew)`);
+    screen.aside(`${code} stays as it was made: ${refusal.problem.detail} (give it another code, or npm run reset)`);
   }
+  const as = refusal === undefined ? `${subtype} at ${time}` : 'as it was made, not as the inventory says';
+  rows.push(['backup policy', code, as, made]);
   return changed;
 }
 

@@ -89,6 +89,11 @@ test('a manager of another datacenter is refused', async () => {
   expect([answer.status, answer.body.code]).toEqual([422, 'BACKUP_MANAGER_NOT_FOUND']);
 });
 
+test('a policy that would back up nothing is refused', async () => {
+  const answer = await api.send(api.tokens.admin, 'POST', path(), { body: body({ configurations: [] }) });
+  expect([answer.status, answer.body.errors[0].pointer]).toEqual([422, '/configurations']);
+});
+
 test('a policy in use keeps what the backup system does, and can be renamed', async () => {
   const enterprise = await api.newEnterprise();
   const policy = await api.newPolicy(datacenter.id, manager.id);
@@ -97,7 +102,8 @@ test('a policy in use keeps what the backup system does, and can be renamed', as
   await api.allow(enterprise.id, policy.id);
   const vm = await api.newVm(enterprise.admin, datacenter.id, { backupPolicies: [{ policyId: policy.id }] });
 
-  const changed = { ...document, retentionDays: 10, configurations: [] };
+  const monthly = { type: 'COMPLETE', subtype: 'MONTHLY', time: { mode: 'fixed', value: '05:00' } };
+  const changed = { ...document, retentionDays: 10, configurations: [monthly] };
   const refused = await api.send(api.tokens.admin, 'PUT', policy.links.self, { body: changed });
   expect([refused.status, refused.body.code]).toEqual([409, 'BACKUP_UPDATE_WITH_VIRTUAL_MACHINES']);
   expect(refused.body.errors.map((problem: { pointer: string }) => problem.pointer)).toEqual([
