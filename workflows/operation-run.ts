@@ -286,7 +286,7 @@ export class OperationRun {
       ]);
       this.#mark(step, 'done');
     } catch (error) {
-      this.#mark(step, isCancellation(error) ? 'cancelled' : `failed: ${errorOf(error).message}`);
+      this.#mark(step, isCancellation(error) ? 'cancelled' : `failed (${errorOf(error).message.replace(/\.$/, '')})`);
       throw error;
     }
   }

@@ -42,7 +42,8 @@ export function workflowType(kind: OperationKind, origin: OperationOrigin): stri
  * always means that this operation was started.
  */
 export function operationStart(operation: Startable, limits: Limits) {
-  const input: OperationInput = { operationId: operation.id, limits };
+  const { stepRetryMs, undoRetryMs } = limits;
+  const input: OperationInput = { operationId: operation.id, limits: { stepRetryMs, undoRetryMs } };
   const what = kindSlug(operation.kind);
   return {
     taskQueue: operation.task_queue,
