@@ -186,7 +186,8 @@ async function withWriteSlot<T>(
 ): Promise<T> {
   if (managerId === null) return work();
   const holder = `${operationId}/${name}/${managerId}/${direction}`;
-  const take = () => takeWriteSlot(deps.db, managerId, holder, direction === 'undo');
+  const { attempt } = activityInfo();
+  const take = () => takeWriteSlot(deps.db, managerId, holder, attempt, direction === 'undo');
   if (!(await take())) {
     throw notYetFailure(new NotYet('waiting for a write slot of the backup system', 1_000 + Math.random() * 2_000));
   }
@@ -198,7 +199,7 @@ async function withWriteSlot<T>(
   } finally {
     clearInterval(renewal);
     // A slot that cannot be given back falls out by its lease.
-    await releaseWriteSlot(deps.db, holder).catch(() => {});
+    await releaseWriteSlot(deps.db, holder, attempt).catch(() => {});
   }
 }
 

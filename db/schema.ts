@@ -349,6 +349,7 @@ export interface VmScheduleTable {
 }
 
 export interface WriteTicketTable {
+  attempt: number;
   granted_at: Timestamp | null;
   holder: string;
   id: Generated<number>;

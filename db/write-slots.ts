@@ -10,10 +10,17 @@ const LEASE = sql`now() + interval '40 seconds'`;
 
 /**
  * Queues for a slot, or asks again; asking renews the lease of a ticket, granted or waiting.
- * @param holder names the attempt that asks: the same holder has one ticket.
+ * @param holder names the step that asks: it has one ticket, and keeps its place through all its attempts.
+ * @param attempt the number of the attempt that asks.
  * @returns whether the slot is granted now.
  */
-export async function takeWriteSlot(db: Database, managerId: string, holder: string, undo: boolean): Promise<boolean> {
+export async function takeWriteSlot(
+  db: Database,
+  managerId: string,
+  holder: string,
+  attempt: number,
+  undo: boolean,
+): Promise<boolean> {
   return db.transaction().execute(async (trx) => {
     const manager = await trx
       .selectFrom('backup_manager')
@@ -24,8 +31,13 @@ export async function takeWriteSlot(db: Database, managerId: string, holder: str
     await trx.deleteFrom('write_ticket').where('leased_until', '<', sql<Date>`now()`).execute();
     const ticket = await trx
       .insertInto('write_ticket')
-      .values({ manager_id: managerId, holder, undo, leased_until: sql<Date>`${LEASE}` })
-      .onConflict((conflict) => conflict.column('holder').doUpdateSet({ leased_until: sql<Date>`${LEASE}` }))
+      .values({ manager_id: managerId, holder, attempt, undo, leased_until: sql<Date>`${LEASE}` })
+      .onConflict((conflict) =>
+        conflict.column('holder').doUpdateSet({
+          leased_until: sql<Date>`${LEASE}`,
+          attempt: sql<number>`greatest(write_ticket.attempt, excluded.attempt)`,
+        }),
+      )
       .returning(['id', 'granted_at'])
       .executeTakeFirstOrThrow();
     if (ticket.granted_at !== null) return true;
@@ -53,7 +65,7 @@ export async function takeWriteSlot(db: Database, managerId: string, holder: str
   });
 }
 
-/** Gives the slot back. */
-export async function releaseWriteSlot(db: Database, holder: string): Promise<void> {
-  await db.deleteFrom('write_ticket').where('holder', '=', holder).execute();
+/** Gives the slot back, unless a newer attempt of the same step has it by now. */
+export async function releaseWriteSlot(db: Database, holder: string, attempt: number): Promise<void> {
+  await db.deleteFrom('write_ticket').where('holder', '=', holder).where('attempt', '=', attempt).execute();
 }

@@ -349,6 +349,8 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       id bigint generated always as identity primary key,
       manager_id uuid not null references backup_manager (id),
       holder text not null unique,
+      -- The newest attempt of the holder: an older one that wakes up gives nothing back.
+      attempt integer not null,
       undo boolean not null,
       granted_at timestamptz(3),
       leased_until timestamptz(3) not null

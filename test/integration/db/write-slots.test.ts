@@ -24,7 +24,8 @@ beforeEach(async () => {
   await database.db.deleteFrom('write_ticket').execute();
 });
 
-const take = (holder: string, undo = false) => takeWriteSlot(database.db, managerId, holder, undo);
+const take = (holder: string, undo = false, attempt = 1) =>
+  takeWriteSlot(database.db, managerId, holder, attempt, undo);
 
 test('of many that ask at once exactly as many write as the manager allows', async () => {
   const answers = await Promise.all(Array.from({ length: 20 }, (_, n) => take(`h${n}`)));
@@ -34,7 +35,7 @@ test('of many that ask at once exactly as many write as the manager allows', asy
 test('who has a slot keeps it when it asks again; who waits gets one in the order of asking', async () => {
   expect([await take('a'), await take('b'), await take('c'), await take('d')]).toEqual([true, true, false, false]);
   expect(await take('a')).toBe(true);
-  await releaseWriteSlot(database.db, 'a');
+  await releaseWriteSlot(database.db, 'a', 1);
   expect(await take('d')).toBe(false);
   expect(await take('c')).toBe(true);
 });
@@ -43,7 +44,7 @@ test('an undo goes before those that wait', async () => {
   await Promise.all([take('a'), take('b')]);
   expect(await take('c')).toBe(false);
   expect(await take('u', true)).toBe(false);
-  await releaseWriteSlot(database.db, 'b');
+  await releaseWriteSlot(database.db, 'b', 1);
   expect(await take('c')).toBe(false);
   expect(await take('u', true)).toBe(true);
 });
@@ -55,5 +56,14 @@ test('a slot whose holder died falls out by its lease', async () => {
     .set({ leased_until: new Date(Date.now() - 1_000) })
     .where('holder', '=', 'a')
     .execute();
+  expect(await take('c')).toBe(true);
+});
+
+test('an attempt that wakes up late does not give the slot of a newer one back', async () => {
+  await Promise.all([take('a'), take('b')]);
+  expect(await take('a', false, 2)).toBe(true);
+  await releaseWriteSlot(database.db, 'a', 1);
+  expect(await take('c')).toBe(false);
+  await releaseWriteSlot(database.db, 'a', 2);
   expect(await take('c')).toBe(true);
 });
