@@ -55,10 +55,10 @@ async function tick(deps: Dependencies, input: WatchInput): Promise<TickSummary>
   let error: string | null = null;
   if (!(await isDue(deps, input, watch))) return summary(deps, input, { adopted, ended, error });
   try {
-    const manager = await deps.managers.connect(input.managerId);
     const call = readOnlyCall();
-    const now = await manager.system.serverTime(call);
-    await learnIdentity(deps.db, manager, call);
+    const connected = await deps.managers.connect(input.managerId);
+    const now = await connected.system.serverTime(call);
+    const manager = await learnIdentity(deps.db, connected, call);
     await look(deps, manager, call, watch, now);
     adopted = await adoptSessions(deps, manager);
     ended = await handleEndedSessions(deps, manager, call);
@@ -149,8 +149,7 @@ async function syncSome(
 ): Promise<Pick<TickEnd, 'resultsCursor' | 'resultsSyncedAt'>> {
   const due = deps.clock().getTime() - (watch.results_synced_at?.getTime() ?? 0) >= input.resultsSyncMs;
   if (watch.results_cursor === null && !due) return {};
-  const known = await deps.managers.connect(manager.id);
-  if (watch.results_cursor === null) await requireSameSystem(known, call);
+  if (watch.results_cursor === null) await requireSameSystem(manager, call);
   const refs = await watchedVendorRefs(deps.db, manager.id, watch.results_cursor ?? '', SYNC_PER_LOOK);
   const vms = await vmsByVendorRef(deps.db, manager.id, refs);
   for (const ref of refs) {

@@ -121,7 +121,8 @@ async function close(trx: Queryable, operation: OperationRow, ending: Ending, ab
     .select(['vm.id', 'vm.name', 'vm.state', 'dc.name as datacenter_name'])
     .where('vm.id', '=', operation.vm_id)
     .executeTakeFirstOrThrow();
-  const residue = await findResidue(trx, operation, vm, steps, ending.outcome, abandoned);
+  const left = steps.filter((step) => isLeftover(step, operation, ending.outcome, abandoned));
+  const residue = await findResidue(trx, vm, left);
   const state = vmStateAfter(operation.kind, vm.state, ending.outcome, steps, residue);
 
   await trx
@@ -151,18 +152,18 @@ async function close(trx: Queryable, operation: OperationRow, ending: Ending, ab
     .where('vm_id', '=', vm.id)
     .where('operation_id', '=', operation.id)
     .execute();
-  await markUncertain(trx, operation, steps, (step) => isLeftover(step, operation, ending.outcome, abandoned));
-  for (const left of residue) {
+  await markUncertain(trx, vm.id, left);
+  for (const item of residue) {
     await trx
       .insertInto('residue')
       .values({
         operation_id: operation.id,
         vm_id: vm.id,
-        system: left.system,
-        system_name: left.systemName,
-        ref: left.ref,
-        description: left.description,
-        remove_with: left.removeWith,
+        system: item.system,
+        system_name: item.systemName,
+        ref: item.ref,
+        description: item.description,
+        remove_with: item.removeWith,
       })
       .execute();
   }
@@ -248,20 +249,13 @@ export async function settleSchedule(
 }
 
 /** A schedule of which nobody knows what became is not taken for one that protects the VM. */
-async function markUncertain(
-  trx: Queryable,
-  operation: OperationRow,
-  steps: readonly StepRow[],
-  left: (step: StepRow) => boolean,
-): Promise<void> {
-  const managerIds = steps
-    .filter((step) => step.name === 'BACKUP_SCHEDULE' && left(step))
-    .map((step) => step.manager_id);
+async function markUncertain(trx: Queryable, vmId: string, left: readonly StepRow[]): Promise<void> {
+  const managerIds = left.filter((step) => step.name === 'BACKUP_SCHEDULE').map((step) => step.manager_id);
   if (managerIds.length === 0) return;
   await trx
     .updateTable('vm_schedule')
     .set({ uncertain: true })
-    .where('vm_id', '=', operation.vm_id)
+    .where('vm_id', '=', vmId)
     .where('manager_id', 'in', managerIds)
     .execute();
 }
@@ -281,13 +275,9 @@ async function clearResidue(trx: Queryable, operation: OperationRow, steps: read
 
 async function findResidue(
   trx: Queryable,
-  operation: OperationRow,
   vm: { readonly id: string; readonly name: string; readonly datacenter_name: string },
-  steps: readonly StepRow[],
-  outcome: TerminalState,
-  abandoned: boolean,
+  left: readonly StepRow[],
 ): Promise<Residue[]> {
-  const left = steps.filter((step) => isLeftover(step, operation, outcome, abandoned));
   if (left.length === 0) return [];
   const hypervisorRef = await currentHypervisorRef(trx, vm.id);
   const managers = await trx

@@ -8,11 +8,19 @@ import { rememberIdentity } from '../../db/manager-checks.ts';
 import type { CallContext } from '../calls.ts';
 import type { ConnectedManager } from './managers.ts';
 
-/** Stores what the backup system calls itself, the first time that it is looked at. */
-export async function learnIdentity(db: Database, manager: ConnectedManager, call: CallContext): Promise<void> {
-  if (manager.identity !== null) return;
+/**
+ * Stores what the backup system calls itself, the first time that it is looked at.
+ * @returns the manager with the identity that is known now.
+ */
+export async function learnIdentity(
+  db: Database,
+  manager: ConnectedManager,
+  call: CallContext,
+): Promise<ConnectedManager> {
+  if (manager.identity !== null) return manager;
   const { identity } = await manager.system.check(call, []);
   if (identity !== null) await rememberIdentity(db, manager.id, identity);
+  return { ...manager, identity };
 }
 
 /**

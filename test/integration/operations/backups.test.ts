@@ -29,14 +29,6 @@ const content = async (vmId: string, text?: string): Promise<string> => {
   return ((await (await fetch(url)).json()) as { content: string }).content;
 };
 
-/** Backups that begin from now on take so long. */
-const backupsTake = (backupSeconds: number) =>
-  fetch(`${world.avamarUrl}/_simulator/settings`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ backupSeconds }),
-  });
-
 const results = (vmId: string) =>
   world.db.selectFrom('backup_result').selectAll().where('vm_id', '=', vmId).orderBy('started_at').execute();
 
@@ -134,7 +126,7 @@ test('a start whose answer is lost is found again: one backup, not two', async (
 
 test('a backup that the backup system begins by itself locks the VM and leaves a result', async () => {
   const vmId = await deployed('back-5');
-  await backupsTake(4);
+  await world.backupsTake(4);
   const [group] = (await world.avamar('GET', '/groups?domain=/&recursive=true&size=500')).content.filter(
     (candidate: { name: string }) => candidate.name.includes(vmId),
   );
@@ -154,7 +146,7 @@ test('a backup that the backup system begins by itself locks the VM and leaves a
 
 test('an undeploy is refused before any effect while the backup system works on the VM', async () => {
   const vmId = await deployed('back-6');
-  await backupsTake(1);
+  await world.backupsTake(1);
   await world.db.deleteFrom('manager_watch').execute();
   const [ref] = await world.db
     .selectFrom('vm_reference')
@@ -183,7 +175,7 @@ test('an undeploy is refused before any effect while the backup system works on 
 
 test('cancelling a backup stops it in the backup system and says so', async () => {
   const vmId = await deployed('back-7');
-  await backupsTake(60);
+  await world.backupsTake(60);
   const { operationId } = await world.requests.backup(request(vmId));
   await until(
     'the session is known',

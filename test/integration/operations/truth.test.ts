@@ -87,11 +87,7 @@ test('a start whose run was lost is adopted when its session turns up, and locks
     times: 1,
     action: { drop: true },
   });
-  await fetch(`${world.avamarUrl}/_simulator/settings`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ backupSeconds: 45 }),
-  });
+  await world.backupsTake(45);
   const { operationId } = await world.requests.backup(request(vmId));
   await until(
     'the start is claimed',
@@ -107,11 +103,7 @@ test('a start whose run was lost is adopted when its session turns up, and locks
     (vm) => vm.operation_id !== null,
   );
   expect(await world.operation(locked.operation_id ?? '')).toMatchObject({ kind: 'SCHEDULED_BACKUP' });
-  await fetch(`${world.avamarUrl}/_simulator/settings`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ backupSeconds: 2 }),
-  });
+  await world.backupsTake(2);
   expect(await world.ended(locked.operation_id ?? '', 60_000)).toMatchObject({ state: 'SUCCEEDED' });
 }, 150_000);
 

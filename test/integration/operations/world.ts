@@ -253,6 +253,8 @@ export async function startWorld(options: { readonly backupSeconds?: number } = 
     mendHypervisor: async () => {
       await fetch(`${hypervisor.url}/_simulator/faults`, { method: 'DELETE' });
     },
+    /** Backups that begin from now on take so long. */
+    backupsTake: (backupSeconds: number) => post(`${avamar.url}/_simulator/settings`, { backupSeconds }),
     avamarOutcome: (outcome: unknown) => post(`${avamar.url}/_simulator/outcomes`, outcome),
     /** Calls the simulated Avamar as its administrator would. */
     avamar: await avamarConsole(avamar.url),
