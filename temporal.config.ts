@@ -31,6 +31,8 @@ const Environment = z.object({
   HOLDFAST_DATA_DIR: z.string().min(1).default('.data'),
   HOLDFAST_LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
   HOLDFAST_MASTER_KEY_FILE: z.string().min(1).optional(),
+  HOLDFAST_METRICS: flag.optional(),
+  HOLDFAST_WORKER_METRICS_PORT: port.optional(),
 
   DATABASE_URL: z
     .url({ protocol: /^postgres(ql)?$/, error: 'write postgres://user:password@host:port/database' })
@@ -70,6 +72,15 @@ export interface Config {
   readonly api: { readonly host: string; readonly port: number };
   readonly dataDir: string;
   readonly logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent';
+  readonly metrics: {
+    /**
+     * HOLDFAST_METRICS: whether the API answers `GET /metrics`, which needs no token. Left out: only while the API
+     * listens on loopback alone, so that nobody shows them to a network unknowingly.
+     */
+    readonly served: boolean;
+    /** HOLDFAST_WORKER_METRICS_PORT: where a worker serves its own metrics, on 127.0.0.1; absent: it does not. */
+    readonly workerPort: number | undefined;
+  };
   /** File with the key that seals credentials; absent: `<dataDir>/master.key` is made (development). */
   readonly masterKeyFile: string | undefined;
   /** Absent: the embedded PostgreSQL. */
@@ -143,6 +154,10 @@ export function loadConfig(environment: Record<string, string | undefined>): Con
     api: { host: env.HOLDFAST_HOST, port: env.PORT },
     dataDir: resolve(env.HOLDFAST_DATA_DIR),
     logLevel: env.HOLDFAST_LOG_LEVEL,
+    metrics: {
+      served: env.HOLDFAST_METRICS ?? isLoopback(env.HOLDFAST_HOST),
+      workerPort: env.HOLDFAST_WORKER_METRICS_PORT,
+    },
     masterKeyFile: env.HOLDFAST_MASTER_KEY_FILE,
     databaseUrl: env.DATABASE_URL,
     temporal: {
@@ -179,6 +194,10 @@ export function loadConfig(environment: Record<string, string | undefined>): Con
       expiryCheckMs: env.HOLDFAST_EXPIRY_CHECK_INTERVAL,
     },
   };
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127(\.\d+){3}$/.test(host);
 }
 
 /** How Temporal is connected to; fits the client's connection and the worker's. */

@@ -3,14 +3,7 @@
  * @module
  */
 
-/** No vendor call lasts longer; what takes longer is polled. Milliseconds. */
-export const VENDOR_CALL_LIMIT_MS = 20_000;
-
-/** How long a permission to write holds. Milliseconds. */
-export const WRITE_PERMISSION_MS = 5_000;
-
-/** After this time nothing that an attempt was permitted to write can still take effect. Milliseconds. */
-export const WRITE_SETTLED_MS = WRITE_PERMISSION_MS + VENDOR_CALL_LIMIT_MS;
+export { VENDOR_CALL_LIMIT_MS, WRITE_PERMISSION_MS, WRITE_SETTLED_MS } from '../domain/writes.ts';
 
 /** Handed to every method of a port. */
 export interface CallContext {

@@ -2,20 +2,25 @@
  * Beginning, deciding, ending: the activities that change only the database.
  * @module
  */
+import { decideCancel } from '../db/cancellation.ts';
 import { finishOperation } from '../db/finish.ts';
 import { managerNames, operationContext } from '../db/operation-context.ts';
-import { bindRun, crossPointOfNoReturn, decideCancel, isHeldBy, NO_MANAGER } from '../db/operations.ts';
-import { stepsOf } from '../db/steps.ts';
-import type { Briefing, ControlActivities } from '../workflows/contract.ts';
+import { claimedIntent } from '../db/intents.ts';
+import { crossPointOfNoReturn, isHeldBy, NO_MANAGER, type OperationRow } from '../db/operations.ts';
+import { bindRun } from '../db/runs.ts';
+import { sessionOfOperation } from '../db/sessions.ts';
+import { type StepRow, stepsOf } from '../db/steps.ts';
+import { recoveryMode } from '../domain/operations.ts';
+import type { BriefedStep, Briefing, ControlActivities } from '../workflows/contract.ts';
 import type { Dependencies } from './dependencies.ts';
-import { currentRunId, lookAtSession } from './observations.ts';
+import { currentRun, currentRunId, lookAtSession } from './observations.ts';
 import { fencedFailure } from './recorded-step.ts';
 
 /** The activities that begin, decide and end. */
 export function controlActivities(deps: Dependencies): ControlActivities {
   return {
     beginOperation: async (operationId) => {
-      const operation = await bindRun(deps.db, operationId, currentRunId());
+      const operation = await bindRun(deps.db, operationId, currentRun());
       if (operation === undefined) throw fencedFailure('the operation has ended, or belongs to another run');
       return briefing(deps, operationId);
     },
@@ -56,6 +61,29 @@ async function briefing(deps: Dependencies, operationId: string): Promise<Briefi
       managerId: step.manager_id === NO_MANAGER ? null : step.manager_id,
       managerName: names.get(step.manager_id) ?? null,
       skip: step.state === 'SKIPPED' ? (step.reason ?? 'nothing to do') : null,
+      before: howFar(step),
     })),
+    force: operation.request.forceUndeploy === true,
+    recovery: operation.recovery === 0 ? null : await recoveryOf(deps, operation, steps),
   };
+}
+
+/** How far an earlier run has come with a step. */
+function howFar(step: StepRow): BriefedStep['before'] {
+  if (step.attempts === 0) return null;
+  if (step.compensation === 'DONE' || step.compensation === 'SKIPPED') return 'UNDONE';
+  return step.state === 'DONE' ? 'DONE' : 'BEGUN';
+}
+
+async function recoveryOf(deps: Dependencies, operation: OperationRow, steps: readonly StepRow[]) {
+  const { id, kind, origin } = operation;
+  const session = await sessionOfOperation(deps.db, id);
+  const mode = recoveryMode({
+    kind,
+    origin,
+    crossed: operation.point_of_no_return_at !== null,
+    sessionPossible: session !== undefined || (await claimedIntent(deps.db, id)) !== undefined,
+    undoing: steps.some((step) => step.compensation !== null),
+  });
+  return { mode, lost: operation.lost ?? 'the run was lost', cancelled: operation.cancel_requested_at !== null };
 }

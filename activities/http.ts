@@ -29,7 +29,17 @@ export interface HttpSystem {
   readonly wordsOf: (body: unknown) => string | undefined;
   /** Whether the vendor marks this error of a status that means a refusal as one that may pass. */
   readonly passing?: (body: unknown) => boolean;
+  /** Told of every call that was sent, when it has ended. */
+  readonly onCall?: OnCall | undefined;
 }
+
+/** How a call ended: well, by the kind of its failure, or without waiting for the answer of a read. */
+export interface CallEnd {
+  readonly effect: 'READ' | 'WRITE';
+  readonly outcome: 'OK' | FailureKind | 'STOPPED';
+}
+
+export type OnCall = (end: CallEnd) => void;
 
 export interface HttpRequest<T> {
   readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
@@ -133,18 +143,29 @@ export function httpClient(target: HttpSystem): HttpClient {
     throw failure(kind, `${VERBS[kind]} to ${call.purpose}: ${words}`, { status, vendorMessage });
   };
 
+  const counted = async <T>(effect: CallEnd['effect'], sent: Promise<T>): Promise<T> => {
+    try {
+      const answer = await sent;
+      target.onCall?.({ effect, outcome: 'OK' });
+      return answer;
+    } catch (error) {
+      target.onCall?.({ effect, outcome: error instanceof ExternalSystemError ? error.kind : 'STOPPED' });
+      throw error;
+    }
+  };
+
   return {
-    read(context, call) {
+    async read(context, call) {
       context.signal.throwIfAborted();
       context.progress(call.purpose);
-      return send(call, 'UNREACHABLE', context.signal);
+      return counted('READ', send(call, 'UNREACHABLE', context.signal));
     },
     async write(context, call) {
       context.signal.throwIfAborted();
       context.progress(call.purpose);
       await freshPermission(context);
       context.signal.throwIfAborted();
-      return send(call, 'NO_ANSWER');
+      return counted('WRITE', send(call, 'NO_ANSWER'));
     },
   };
 }

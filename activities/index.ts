@@ -3,6 +3,7 @@
  * @module
  */
 import type { ControlActivities, PeriodicActivities, StepActivities } from '../workflows/contract.ts';
+import { cleanupActivities } from './cleanup.ts';
 import { controlActivities } from './control.ts';
 import type { Dependencies } from './dependencies.ts';
 import { expiryActivities } from './expiry.ts';
@@ -24,6 +25,7 @@ export function createActivities(deps: Dependencies): ControlActivities & StepAc
     ...requestActivities(deps),
     ...observationActivities(deps),
     ...recordActivities(deps),
+    ...cleanupActivities(deps),
     undoStep: (input) => undoStep(deps, input),
   };
 }

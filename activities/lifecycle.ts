@@ -2,15 +2,24 @@
  * The steps that touch the hypervisor. Each is safe to run twice; each keeps, before its effect, what its undo needs.
  * @module
  */
-import { forgetHypervisorReference, type OperationContext, rememberReference } from '../db/operation-context.ts';
-import type { Hardware } from '../domain/virtual-machines.ts';
+import {
+  forgetHypervisorReference,
+  type OperationContext,
+  operationContext,
+  rememberReference,
+} from '../db/operation-context.ts';
+import { keepSeen } from '../db/seen.ts';
+import { HoldfastError } from '../domain/errors.ts';
+import { type Disk, type DiskChanges, diskChanges, type Hardware } from '../domain/virtual-machines.ts';
 import type { StepActivities, StepInput } from '../workflows/contract.ts';
 import type { Dependencies } from './dependencies.ts';
 import type { Hypervisor } from './hypervisors/hypervisor.ts';
-import { forward, type StepAttempt, type StepOutcome } from './recorded-step.ts';
+import { currentRunId, operationCall } from './observations.ts';
+import { fencedFailure, forward, type StepAttempt, type StepOutcome } from './recorded-step.ts';
 
 type LifecycleActivities = Pick<
   StepActivities,
+  | 'register'
   | 'allocate'
   | 'configure'
   | 'powerOn'
@@ -19,6 +28,7 @@ type LifecycleActivities = Pick<
   | 'commitDisks'
   | 'deconfigure'
   | 'deallocate'
+  | 'seeVm'
 >;
 
 const DONE: StepOutcome = { made: null };
@@ -32,7 +42,10 @@ function desiredHardware({ operation, vm }: OperationContext): Hardware {
   return operation.desired.hardware ?? vm.hardware;
 }
 
-/** The activities of ALLOCATE, CONFIGURE, POWER_ON, POWER_OFF, RECONFIGURE, COMMIT_DISKS, DECONFIGURE and DEALLOCATE. */
+/**
+ * The activities of REGISTER, ALLOCATE, CONFIGURE, POWER_ON, POWER_OFF, RECONFIGURE, COMMIT_DISKS, DECONFIGURE and
+ * DEALLOCATE, and the look at a VM whose operation can go neither on nor back.
+ */
 export function lifecycleActivities(deps: Dependencies): LifecycleActivities {
   const run = (
     name: Parameters<typeof forward>[1],
@@ -41,6 +54,17 @@ export function lifecycleActivities(deps: Dependencies): LifecycleActivities {
     return (input: StepInput) => forward(deps, name, input, (attempt) => effect(attempt, hypervisorOf(deps, attempt)));
   };
   return {
+    register: run('REGISTER', async (attempt, hypervisor) => {
+      const { hypervisorRef } = attempt.operation.request;
+      if (hypervisorRef === undefined) throw new Error('REGISTER needs a reference of the hypervisor');
+      const { ref, hardware, power } = await hypervisor.register(attempt.call, attempt.vm, hypervisorRef);
+      const vmId = attempt.vm.id;
+      await attempt.record((trx) =>
+        rememberReference(trx, { vmId, system: 'HYPERVISOR', systemId: attempt.datacenter.id, ref }),
+      );
+      return { made: { hypervisorRef: ref, hardware, power } };
+    }),
+
     allocate: run('ALLOCATE', async (attempt, hypervisor) => {
       await hypervisor.allocate(attempt.call, attempt.vm, desiredHardware(attempt));
       return DONE;
@@ -70,14 +94,22 @@ export function lifecycleActivities(deps: Dependencies): LifecycleActivities {
 
     reconfigureHardware: run('RECONFIGURE', async (attempt, hypervisor) => {
       const found = await hypervisor.inspect(attempt.call, attempt.vm);
-      await attempt.keepForUndo({ hardware: found?.hardware ?? attempt.vm.hardware });
-      const hardware = desiredHardware(attempt);
-      await hypervisor.reconfigure(attempt.call, attempt.vm, hardware);
-      return { made: { hardware } };
+      const before = attempt.step.undo_input?.hardware ?? found?.hardware;
+      // Where there is no VM there is nothing to take back: the hypervisor refuses the change.
+      if (before !== undefined) {
+        ensureChangeable(attempt, before);
+        await attempt.keepForUndo({ hardware: before });
+      }
+      const { cpu, memoryMiB } = desiredHardware(attempt);
+      const { added, removed } = requestedDiskChanges(attempt);
+      const change = { cpu, memoryMiB, attach: added, detach: labelsOf(removed) };
+      await hypervisor.reconfigure(attempt.call, attempt.vm, change);
+      return DONE;
     }),
 
     commitDisks: run('COMMIT_DISKS', async (attempt, hypervisor) => {
-      await hypervisor.commitDisks(attempt.call, attempt.vm, desiredHardware(attempt).disks);
+      const { grown, removed } = requestedDiskChanges(attempt);
+      await hypervisor.commitDisks(attempt.call, attempt.vm, { grow: grown, remove: labelsOf(removed) });
       return DONE;
     }),
 
@@ -91,7 +123,52 @@ export function lifecycleActivities(deps: Dependencies): LifecycleActivities {
       await hypervisor.deallocate(attempt.call, attempt.vm);
       return DONE;
     }),
+
+    seeVm: async ({ operationId }) => {
+      const context = await operationContext(deps.db, operationId);
+      const found = await hypervisorOf(deps, context).inspect(operationCall(deps, operationId), context.vm);
+      if (found === undefined) return;
+      const { power, hardware } = found;
+      if (!(await keepSeen(deps.db, operationId, currentRunId(), { power, hardware }))) {
+        throw fencedFailure('the operation has ended, or another run carries it on');
+      }
+    },
   };
+}
+
+/**
+ * What shall happen to the disks. The VM's row tells what Holdfast knows of them; it does not change while the
+ * operation lasts.
+ */
+export function requestedDiskChanges(context: OperationContext): DiskChanges {
+  return diskChanges(context.vm.hardware.disks, desiredHardware(context).disks);
+}
+
+/** The labels of disks. */
+export function labelsOf(disks: readonly Disk[]): string[] {
+  return disks.map((disk) => disk.label);
+}
+
+/**
+ * People change machines in the hypervisor too: what could then be neither finished nor taken back is not begun.
+ * @param before what the hypervisor had before the step's first effect.
+ */
+function ensureChangeable(context: OperationContext, before: Hardware): void {
+  const changes = requestedDiskChanges(context);
+  const found = new Map(before.disks.map((disk) => [disk.label, disk.sizeGiB]));
+  const differs = (disk: Disk, how: string): HoldfastError =>
+    new HoldfastError(
+      'VM_HARDWARE_DIFFERS',
+      `disk ${disk.label} of ${context.vm.name} ${how} in ${context.datacenter.name}; nothing was changed`,
+    );
+  for (const disk of changes.added) {
+    if (found.has(disk.label)) throw differs(disk, 'is to be added and is there already');
+  }
+  for (const disk of changes.grown) {
+    const size = found.get(disk.label);
+    if (size === undefined) throw differs(disk, 'is to grow and is not there');
+    if (size > disk.sizeGiB) throw differs(disk, `is to grow to ${disk.sizeGiB} GiB and already has ${size}`);
+  }
 }
 
 /** Keeps the power state that the undo goes back to; `null` when the VM is not there. */

@@ -3,8 +3,15 @@
  * @module
  */
 import { ApplicationFailure, activityInfo, Context, heartbeat } from '@temporalio/activity';
-import { managersKnowing, operationContext, vendorRefs } from '../db/operation-context.ts';
+import {
+  managerNames,
+  managersKnowing,
+  type OperationContext,
+  operationContext,
+  vendorRefs,
+} from '../db/operation-context.ts';
 import { isHeldBy, setOutcomeKnown } from '../db/operations.ts';
+import type { WorkflowRun } from '../db/runs.ts';
 import { runningSessionOf, sessionOfOperation } from '../db/sessions.ts';
 import { recordWatch } from '../db/steps.ts';
 import { sessionsWatermark } from '../db/watches.ts';
@@ -22,8 +29,13 @@ export const SESSION_OVERLAP_MS = 10 * 60_000;
 export const FIRST_LOOK_MS = 24 * 3_600_000;
 
 /** The run that this activity belongs to. */
+export function currentRun(): WorkflowRun {
+  return activityInfo().workflowExecution as WorkflowRun;
+}
+
+/** The id of the run that this activity belongs to. */
 export function currentRunId(): string {
-  return (activityInfo().workflowExecution as { runId: string }).runId;
+  return currentRun().runId;
 }
 
 /** A context for calls outside of a step: a write needs the operation to be this run's. */
@@ -96,51 +108,80 @@ export function observationActivities(
 }
 
 async function ensureNoSession(deps: Dependencies, input: StepInput): Promise<void> {
-  const { operation, vm } = await operationContext(deps.db, input.operationId);
+  const context = await operationContext(deps.db, input.operationId);
+  const { operation, vm, datacenter } = context;
+  const forced = operation.request.forceUndeploy === true;
+  const names = await managerNames(deps.db, datacenter.id);
   for (const managerId of await managersKnowing(deps.db, vm.id)) {
-    const manager = await deps.managers.connect(managerId);
-    const running = await runningSession(deps, input.operationId, vm.id, managerId).catch(async (error: unknown) => {
-      if (!(error instanceof ExternalSystemError)) throw error;
-      if (operation.kind !== 'POWER_OFF') {
-        throw new HoldfastError(
-          'BACKUP_SYSTEM_UNREACHABLE',
-          `${manager.name} cannot be asked whether it is working on ${vm.name}: ${error.message}`,
-        );
-      }
-      await recordEvent(deps.db, {
-        entity: 'VIRTUAL_MACHINE',
-        action: 'POWER_OFF_UNCHECKED',
-        severity: 'WARN',
-        message: `${vm.name} is switched off without asking ${manager.name}, which cannot be reached.`,
-        enterpriseId: operation.enterprise_id,
-        datacenterId: operation.datacenter_id,
-        vmId: vm.id,
-        operationId: operation.id,
-      });
-      return undefined;
+    const name = names.get(managerId) ?? 'a backup system';
+    const running = await runningSession(deps, input.operationId, vm.id, managerId, forced).catch((error: unknown) => {
+      if (!cannotBeAsked(error)) throw error;
+      if (forced || operation.kind === 'POWER_OFF') return goOnUnasked(deps, context, name);
+      if (error instanceof HoldfastError) throw error;
+      throw new HoldfastError(
+        'BACKUP_SYSTEM_UNREACHABLE',
+        `${name} cannot be asked whether it is working on ${vm.name}: ${error.message}`,
+      );
     });
     if (running !== undefined) {
       throw new HoldfastError(
         'VM_BEING_BACKED_UP',
-        `${manager.name} is working on ${vm.name} (session ${running}). Try again when it has ended.`,
+        `${name} is working on ${vm.name} (session ${running}). Try again when it has ended.`,
       );
     }
   }
 }
 
-/** A session of the manager that is working on the VM now; from the record, and from a look at what is new. */
-async function runningSession(
+function cannotBeAsked(error: unknown): error is Error {
+  if (error instanceof ExternalSystemError) return true;
+  return error instanceof HoldfastError && error.code === 'BACKUP_PLUGIN_NOT_LOADED';
+}
+
+/** A backup system that is dead must not keep a VM alive: it is passed over, and that is said. */
+async function goOnUnasked(
+  deps: Dependencies,
+  { operation, vm }: OperationContext,
+  managerName: string,
+): Promise<undefined> {
+  const undeploy = operation.kind === 'UNDEPLOY';
+  await recordEvent(deps.db, {
+    entity: 'VIRTUAL_MACHINE',
+    action: undeploy ? 'UNDEPLOY_UNCHECKED' : 'POWER_OFF_UNCHECKED',
+    severity: 'WARN',
+    message: `${vm.name} is ${undeploy ? 'undeployed' : 'switched off'} without asking ${managerName}, which cannot be reached.`,
+    enterpriseId: operation.enterprise_id,
+    datacenterId: operation.datacenter_id,
+    vmId: vm.id,
+    entityId: vm.id,
+    operationId: operation.id,
+    principal: operation.requested_by,
+  });
+  return undefined;
+}
+
+/**
+ * A session of the manager that is working on the VM now; from the record, and from a look at what is new.
+ * @param afresh asks the backup system also about a session that is running as far as the record knows.
+ * @throws ExternalSystemError when it cannot be asked.
+ */
+export async function runningSession(
   deps: Dependencies,
   operationId: string,
   vmId: string,
   managerId: string,
+  afresh: boolean,
 ): Promise<string | undefined> {
   const known = await runningSessionOf(deps.db, managerId, vmId);
-  if (known !== undefined) return known;
+  if (known !== undefined && !afresh) return known;
+  const { system } = await deps.managers.connect(managerId);
+  const call = operationCall(deps, operationId);
+  if (known !== undefined) {
+    const [report] = await system.sessions(call, [known]);
+    if (report?.state === 'RUNNING') return known;
+  }
   const watermark = await sessionsWatermark(deps.db, managerId);
   const since = watermark === null ? deps.clock().getTime() - FIRST_LOOK_MS : watermark.getTime() - SESSION_OVERLAP_MS;
-  const { system } = await deps.managers.connect(managerId);
   const refs = new Set(await vendorRefs(deps.db, vmId, managerId));
-  const sessions = await system.sessionsSince(operationCall(deps, operationId), new Date(since));
+  const sessions = await system.sessionsSince(call, new Date(since));
   return sessions.find((session) => session.state === 'RUNNING' && refs.has(session.vendorVmRef))?.vendorSessionId;
 }

@@ -1,6 +1,7 @@
 /**
  * The reconciler: what nobody else will do any more, it does. It starts what was not started, ends what could not be
- * started in time or whose run was lost, and keeps the watch over every backup manager going.
+ * started in time, hands over what a lost run had begun to a recovery run, repeats what a run may not have heard, and
+ * keeps the watch over every backup manager going.
  *
  * A timer in every worker, one at a time by an advisory lock; not a Temporal Schedule, whose runs would bury the
  * operators' list.
@@ -9,7 +10,8 @@
 import { ScheduleOverlapPolicy } from '@temporalio/client';
 import { abandonOperation } from '../db/finish.ts';
 import { boundOpenOperations, unboundOperations } from '../db/operation-starts.ts';
-import { advanceWatermark, becomeReconciler, reconcilerState, recordFullPass } from '../db/reconciler.ts';
+import { becomeReconciler } from '../db/reconciler.ts';
+import { trySettle, unsettledOperations } from '../db/settlement.ts';
 import { usedManagers } from '../db/watches.ts';
 import { tail } from '../domain/operations.ts';
 import type { Config } from '../temporal.config.ts';
@@ -17,15 +19,10 @@ import type { WatchInput } from '../workflows/contract.ts';
 import { startOperation } from '../workflows/start.ts';
 import { WRITE_SETTLED_MS } from './calls.ts';
 import type { Dependencies } from './dependencies.ts';
+import { carryOn, carryOnLostRuns, howLost } from './lost-runs.ts';
 
 /** An operation younger than this is being started by the request that made it. Milliseconds. */
 const STARTING_MS = 5_000;
-/** Between two looks at every open operation, whatever the list of closed runs says. Milliseconds. */
-const FULL_PASS_MS = 3_600_000;
-/** Closed runs are looked at for so long: they are listed a little late, and their last write may have to settle. */
-const VISIBILITY_LAG_MS = 90_000;
-/** Runs described per second in a full pass. */
-const DESCRIBES_PER_SECOND = 20;
 
 export interface ReconcilerOptions {
   readonly intervals: Config['intervals'];
@@ -74,7 +71,9 @@ export function startReconciler(deps: Dependencies, options: ReconcilerOptions):
 export async function reconcile(deps: Dependencies, options: ReconcilerOptions, everything: boolean): Promise<void> {
   const parts = [
     () => startUnstarted(deps, options),
-    () => endLostRuns(deps, everything),
+    () => carryOnLostRuns(deps, options.limits, everything),
+    () => repeatCancels(deps),
+    () => endSettled(deps),
     () => keepWatches(deps, options),
   ];
   for (const part of parts) {
@@ -100,15 +99,14 @@ async function startUnstarted(deps: Dependencies, options: ReconcilerOptions): P
   }
 }
 
-async function startOrAbandon(
-  deps: Dependencies,
-  { limits }: ReconcilerOptions,
-  operation: Awaited<ReturnType<typeof unboundOperations>>[number],
-): Promise<void> {
-  if (operation.age_ms >= limits.startMs) {
+type Unbound = Awaited<ReturnType<typeof unboundOperations>>[number];
+
+async function startOrAbandon(deps: Dependencies, { limits }: ReconcilerOptions, operation: Unbound): Promise<void> {
+  // A recovery is never given up: what the lost run had begun would stay as it is.
+  if (operation.recovery === 0 && operation.age_ms >= limits.startMs) {
     const minutes = Math.round(limits.startMs / 60_000);
     const message = `it could not be started within ${minutes} minutes; nothing was done, and the lock is free`;
-    await abandon(deps, operation.id, null, 'NOT_STARTED_IN_TIME', message);
+    await abandon(deps, operation.id, 'NOT_STARTED_IN_TIME', message);
     return;
   }
   if (await startOperation(deps.client, operation, limits)) {
@@ -117,75 +115,41 @@ async function startOrAbandon(
   }
   // Started, and not begun: it waits for a worker, or it ended before it began anything.
   const lost = await howLost(deps, operation.workflow_id, undefined);
-  if (lost !== undefined) await abandon(deps, operation.id, null, 'RUN_LOST', `${lost}; nothing was done`);
+  if (lost === undefined) return;
+  if (operation.recovery > 0) await carryOn(deps, limits, operation.id, null, lost);
+  else await abandon(deps, operation.id, 'RUN_LOST', `${lost}; nothing was done`);
 }
 
 async function abandon(
   deps: Dependencies,
   operationId: string,
-  runId: string | null,
   code: 'NOT_STARTED_IN_TIME' | 'RUN_LOST',
   message: string,
 ): Promise<void> {
-  if (await abandonOperation(deps.db, operationId, runId, { code, message }, WRITE_SETTLED_MS)) {
+  if (await abandonOperation(deps.db, operationId, null, { code, message }, WRITE_SETTLED_MS)) {
     deps.logger.error({ operationId, code }, message);
   }
 }
 
-/** Ends operations whose run has ended without finishing them. The list of closed runs is only a hint: each is described. */
-async function endLostRuns(deps: Dependencies, everything: boolean): Promise<void> {
-  const state = await reconcilerState(deps.db);
-  const now = deps.clock();
-  const full = everything || now.getTime() - (state.full_pass_at?.getTime() ?? 0) >= FULL_PASS_MS;
-  const open = await boundOpenOperations(deps.db);
-  if (open.length > 0) {
-    const suspects = full ? open : await closedSince(deps, open, state.closed_runs_watermark);
-    for (const operation of suspects) {
-      if (operation.run_id === null) continue;
-      const lost = await howLost(deps, operation.workflow_id, operation.run_id);
-      if (lost !== undefined) {
-        const message = `${lost}; what it had begun is named as residue`;
-        await abandon(deps, operation.id, operation.run_id, 'RUN_LOST', message);
-      }
-      if (full) await new Promise((resolve) => setTimeout(resolve, 1_000 / DESCRIBES_PER_SECOND));
-    }
+/** Tells runs of a cancel that was promised: the word of the request that promised it may have been lost. */
+async function repeatCancels(deps: Dependencies): Promise<void> {
+  for (const operation of await boundOpenOperations(deps.db)) {
+    if (operation.cancel_requested_at === null || operation.run_id === null) continue;
+    await deps.client.workflow
+      .getHandle(operation.workflow_id, operation.run_id)
+      .cancel()
+      .catch((error: unknown) =>
+        deps.logger.warn(
+          { err: error, operationId: operation.id },
+          'a cancel could not be passed on; it is tried again',
+        ),
+      );
   }
-  await advanceWatermark(deps.db, new Date(now.getTime() - VISIBILITY_LAG_MS));
-  if (full) await recordFullPass(deps.db);
 }
 
-type OpenOperation = Awaited<ReturnType<typeof boundOpenOperations>>[number];
-
-/** Those of the open operations whose run is listed as closed since the watermark: one query for all of them. */
-async function closedSince(
-  deps: Dependencies,
-  open: readonly OpenOperation[],
-  watermark: Date | null,
-): Promise<OpenOperation[]> {
-  const since = (watermark ?? new Date(0)).toISOString();
-  const query = `ExecutionStatus != 'Running' AND CloseTime > '${since}' AND WorkflowId STARTS_WITH 'vm/'`;
-  const closed = new Set<string>();
-  for await (const run of deps.client.workflow.list({ query })) closed.add(run.runId);
-  return open.filter((operation) => operation.run_id !== null && closed.has(operation.run_id));
-}
-
-const LOST_STATES: Readonly<Record<string, string>> = {
-  TERMINATED: 'the run was terminated',
-  TIMED_OUT: 'the run timed out',
-  COMPLETED: 'the run ended without finishing the operation',
-  FAILED: 'the run failed without finishing the operation',
-  CANCELLED: 'the run was cancelled without finishing the operation',
-};
-
-/** How the run was lost, in words; `undefined` while it is open. */
-async function howLost(deps: Dependencies, workflowId: string, runId: string | undefined): Promise<string | undefined> {
-  try {
-    const { status } = await deps.client.workflow.getHandle(workflowId, runId).describe();
-    return LOST_STATES[status.name];
-  } catch (error) {
-    if (error instanceof Error && error.name === 'WorkflowNotFoundError') return 'Temporal no longer knows the run';
-    throw error;
-  }
+/** Ends what an operator has settled, as soon as nothing that was written can still take effect. */
+async function endSettled(deps: Dependencies): Promise<void> {
+  for (const operationId of await unsettledOperations(deps.db)) await trySettle(deps.db, operationId, WRITE_SETTLED_MS);
 }
 
 /** Makes sure that every manager in use is watched, and that its results are checked for expiry. */

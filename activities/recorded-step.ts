@@ -25,8 +25,13 @@ import type { OperationError, StepName } from '../domain/operations.ts';
 import { FENCED, type StepInput, type UndoInput } from '../workflows/contract.ts';
 import { type CallContext, ExternalSystemError, WRITE_SETTLED_MS } from './calls.ts';
 import type { Dependencies } from './dependencies.ts';
+import { HANDED_OVER, stopsWithItsWorker } from './hand-over.ts';
 
-const HEARTBEAT_MS = 4_000;
+/**
+ * Between two beats. The first comes after this time: most steps have ended by then, and each beat is a write in
+ * Temporal's database. Milliseconds.
+ */
+const HEARTBEAT_MS = 2_000;
 
 /** What an attempt works with. */
 export interface StepAttempt extends OperationContext {
@@ -68,13 +73,13 @@ export async function forward(
   input: StepInput,
   effect: (attempt: StepAttempt) => Promise<StepOutcome>,
 ): Promise<void> {
-  await withHeartbeat(() =>
+  await withHeartbeat((progress) =>
     withWriteSlot(deps, name, input, 'forward', async () => {
       const begun = await begin(deps, name, input, 'forward');
       if (begun.step.state === 'DONE' || begun.step.state === 'SKIPPED') return;
       try {
         await settle(begun);
-        const outcome = await effect(await attemptOf(deps, begun));
+        const outcome = await effect(await attemptOf(deps, begun, progress));
         const end =
           'skipped' in outcome
             ? ({ state: 'SKIPPED', reason: outcome.skipped } as const)
@@ -93,14 +98,14 @@ export async function undo(
   input: UndoInput,
   effect: (attempt: StepAttempt) => Promise<'DONE' | 'SKIPPED'>,
 ): Promise<void> {
-  await withHeartbeat(() =>
+  await withHeartbeat((progress) =>
     withWriteSlot(deps, input.name, input, 'undo', async () => {
       const begun = await begin(deps, input.name, input, 'undo');
       const { attempt, step } = begun;
       try {
         await settle(begun);
         // A step that never began has nothing to undo.
-        const state = step.attempts === 0 ? 'SKIPPED' : await effect(await attemptOf(deps, begun));
+        const state = step.attempts === 0 ? 'SKIPPED' : await effect(await attemptOf(deps, begun, progress));
         if (!(await endUndoAttempt(deps.db, attempt, state, null, true))) throw new Fenced('the attempt was overtaken');
       } catch (error) {
         await failUndo(deps, begun, input, error);
@@ -147,7 +152,11 @@ async function settle(begun: Begun): Promise<void> {
   begun.waited = true;
 }
 
-async function attemptOf(deps: Dependencies, { attempt, step }: Begun): Promise<StepAttempt> {
+async function attemptOf(
+  deps: Dependencies,
+  { attempt, step }: Begun,
+  progress: CallContext['progress'],
+): Promise<StepAttempt> {
   const context = await operationContext(deps.db, attempt.operationId);
   return {
     ...context,
@@ -158,7 +167,7 @@ async function attemptOf(deps: Dependencies, { attempt, step }: Begun): Promise<
       beforeWrite: async () => {
         if (!(await permitWrite(deps.db, attempt))) throw new Fenced('the attempt was overtaken');
       },
-      progress: (note) => heartbeat(note),
+      progress,
     },
     record: (work) =>
       deps.db.transaction().execute(async (trx) => {
@@ -203,11 +212,14 @@ async function withWriteSlot<T>(
   }
 }
 
-/** Beats while the work runs, so that a dead worker is noticed and a cancellation arrives. */
-async function withHeartbeat<T>(work: () => Promise<T>): Promise<T> {
-  const beat = setInterval(() => heartbeat(), HEARTBEAT_MS);
+/** Beats while the work runs, with its newest note, so that a dead worker is noticed and a cancellation arrives. */
+async function withHeartbeat<T>(work: (progress: CallContext['progress']) => Promise<T>): Promise<T> {
+  let newest: string | undefined;
+  const beat = setInterval(() => heartbeat(newest), HEARTBEAT_MS);
   try {
-    return await work();
+    return await work((note) => {
+      newest = note;
+    });
   } finally {
     clearInterval(beat);
   }
@@ -247,6 +259,10 @@ async function failUndo(deps: Dependencies, begun: Begun, input: UndoInput, erro
   if (error instanceof NotYet) {
     await endUndoAttempt(deps.db, begun.attempt, 'RUNNING', null, error.settled);
     throw notYetFailure(error);
+  }
+  if (stopsWithItsWorker(error)) {
+    await endUndoAttempt(deps.db, begun.attempt, 'RUNNING', null, isSettled(begun, error));
+    throw error;
   }
   const late = input.retryMs !== null && elapsed(deps, begun.step.compensation_started_at) >= input.retryMs;
   // Even a refusal is tried again: giving up leaves something behind, and what refuses now may be mended by a person.
@@ -319,6 +335,7 @@ export function describeError(error: unknown): OperationError {
     };
   }
   if (error instanceof ApplicationFailure) return { code: error.type ?? 'INTERNAL', message: error.message };
+  if (stopsWithItsWorker(error)) return { code: 'WAITING', message: HANDED_OVER };
   if (error instanceof CancelledFailure) return { code: 'CANCELLED', message: 'the step was cancelled' };
   return { code: 'INTERNAL', message: error instanceof Error ? error.message : String(error) };
 }

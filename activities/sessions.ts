@@ -3,11 +3,19 @@
  * intent, claimed by one attempt, and after a lost answer only searched for.
  * @module
  */
-import { claimIntent, type IntentRow, noteLook, openIntent, releaseClaim, resolveIntent } from '../db/intents.ts';
+import {
+  claimedIntent,
+  claimIntent,
+  type IntentRow,
+  noteLook,
+  openIntent,
+  releaseClaim,
+  resolveIntent,
+} from '../db/intents.ts';
 import { rememberReference } from '../db/operation-context.ts';
 import { setOutcomeKnown } from '../db/operations.ts';
 import { copyById } from '../db/results.ts';
-import { otherSessions, recordSession, sessionOfOperation } from '../db/sessions.ts';
+import { otherSessions, recordSession, type SessionRow, sessionOfOperation } from '../db/sessions.ts';
 import { markManagerUsed } from '../db/watches.ts';
 import { HoldfastError } from '../domain/errors.ts';
 import type { SessionKind } from '../domain/results.ts';
@@ -20,7 +28,7 @@ import { forward, NotYet, type StepAttempt, type StepOutcome } from './recorded-
 import { protectedVm } from './schedules.ts';
 
 /** How often a lost start is looked for. Milliseconds. */
-const LOOK_AGAIN_MS = 3_000;
+export const LOOK_AGAIN_MS = 3_000;
 /** How often one that nobody can tell from another is looked for. Milliseconds. */
 const LOOK_RARELY_MS = 60_000;
 
@@ -85,7 +93,18 @@ async function requestSession(
     managerId,
     kind: start.kind === 'BACKUP' ? 'START_BACKUP' : 'START_RESTORE',
   });
-  if (intent.claimed_at !== null) return { made: { sessionId: await findLostStart(deps, attempt, intent, start) } };
+  if (intent.claimed_at !== null) {
+    const sessionId = await findLostStart(deps, attempt, intent, start);
+    if (sessionId !== undefined) return { made: { sessionId } };
+    if (start.kind === 'RESTORE') {
+      const { name } = await deps.managers.connect(managerId);
+      throw new HoldfastError(
+        'RESTORE_NOT_STARTED',
+        `${name} did not answer and lists no restore; it was not started a second time`,
+      );
+    }
+    throw new NotYet('the start has left nothing; it is sent again', LOOK_AGAIN_MS);
+  }
   const manager = await deps.managers.connect(managerId);
   await markManagerUsed(deps.db, managerId);
   return { made: { sessionId: await claimAndSend(deps, attempt, manager, intent, start) } };
@@ -138,15 +157,30 @@ async function claimAndSend(
 }
 
 /**
+ * What an operation that gives up its backup has begun: the session that is known, or the one that a start with a lost
+ * answer has left.
+ * @returns `undefined` when nothing was begun.
+ */
+export async function begunBackup(deps: Dependencies, attempt: StepAttempt): Promise<SessionRow | undefined> {
+  const known = await sessionOfOperation(deps.db, attempt.operation.id);
+  if (known !== undefined) return known;
+  const intent = await claimedIntent(deps.db, attempt.operation.id);
+  if (intent === undefined) return undefined;
+  await findLostStart(deps, attempt, intent, { kind: 'BACKUP' });
+  return sessionOfOperation(deps.db, attempt.operation.id);
+}
+
+/**
  * Looks for what a claimed start has left, until it is found or has certainly left nothing. While the backup system
  * cannot be asked nobody knows, so no time limit ends this: the VM stays locked.
+ * @returns the session's id; `undefined` when the start has certainly left nothing.
  */
 async function findLostStart(
   deps: Dependencies,
   attempt: StepAttempt,
   intent: IntentRow,
-  start: Start,
-): Promise<string> {
+  start: Pick<Start, 'kind'>,
+): Promise<string | undefined> {
   const unknown = async (reason: string, lookAgainMs: number): Promise<never> => {
     await noteLook(deps.db, intent.id, false);
     await setOutcomeKnown(deps.db, attempt.operation.id, false, reason);
@@ -169,20 +203,14 @@ async function findLostStart(
     throw new NotYet('looking for what a start with a lost answer has left', LOOK_AGAIN_MS);
   }
   await resolveIntent(deps.db, intent.id, 'ABSENT', null);
-  if (start.kind === 'RESTORE') {
-    throw new HoldfastError(
-      'RESTORE_NOT_STARTED',
-      `${manager.name} did not answer and lists no restore; it was not started a second time`,
-    );
-  }
-  throw new NotYet('the start has left nothing; it is sent again', LOOK_AGAIN_MS);
+  return undefined;
 }
 
 async function lookForStart(
   deps: Dependencies,
   attempt: StepAttempt,
   intent: IntentRow,
-  start: Start,
+  start: Pick<Start, 'kind'>,
 ): Promise<{ manager: ConnectedManager; found: FoundSession }> {
   const manager = await deps.managers.connect(intent.manager_id);
   const found = await manager.system.findSession(attempt.call, {
@@ -200,7 +228,7 @@ async function keepSession(
   attempt: StepAttempt,
   manager: ConnectedManager,
   intent: IntentRow,
-  start: Start,
+  start: Pick<Start, 'kind'>,
   begun: BegunSession,
   startedAt: Date,
 ): Promise<string> {

@@ -3,16 +3,17 @@
  * had its effect.
  * @module
  */
-import { closeIntents } from '../db/intents.ts';
-import { forgetHypervisorReference } from '../db/operation-context.ts';
-import { settleSchedule } from '../db/finish.ts';
-import { sessionOfOperation } from '../db/sessions.ts';
+import { forgetHypervisorReference, type OperationContext } from '../db/operation-context.ts';
+import { settleSchedule } from '../db/vm-schedules.ts';
 import { sessionEnded } from '../domain/results.ts';
+import type { Hardware } from '../domain/virtual-machines.ts';
 import type { UndoInput } from '../workflows/contract.ts';
 import type { Dependencies } from './dependencies.ts';
-import { hypervisorOf } from './lifecycle.ts';
-import { type StepAttempt, undo } from './recorded-step.ts';
+import type { PreviousHardware } from './hypervisors/hypervisor.ts';
+import { hypervisorOf, labelsOf, requestedDiskChanges } from './lifecycle.ts';
+import { NotYet, type StepAttempt, undo } from './recorded-step.ts';
 import { bringSchedule, protectedVm } from './schedules.ts';
+import { begunBackup, LOOK_AGAIN_MS } from './sessions.ts';
 
 /** Undoes one step of an operation. */
 export function undoStep(deps: Dependencies, input: UndoInput): Promise<void> {
@@ -21,6 +22,10 @@ export function undoStep(deps: Dependencies, input: UndoInput): Promise<void> {
     const { call, vm, step } = attempt;
     const before = step.undo_input;
     switch (input.name) {
+      case 'REGISTER':
+        await hypervisor.unregister(call, vm);
+        await attempt.record((trx) => forgetHypervisorReference(trx, vm.id));
+        return 'DONE';
       case 'ALLOCATE':
         await hypervisor.deallocate(call, vm);
         return 'DONE';
@@ -39,7 +44,7 @@ export function undoStep(deps: Dependencies, input: UndoInput): Promise<void> {
       }
       case 'RECONFIGURE':
         if (before?.hardware === undefined) return 'SKIPPED';
-        await hypervisor.reconfigure(call, vm, before.hardware);
+        await hypervisor.putBack(call, vm, previousHardware(attempt, before.hardware));
         return 'DONE';
       case 'BACKUP_SCHEDULE':
         return undoSchedule(deps, attempt, input);
@@ -49,6 +54,21 @@ export function undoStep(deps: Dependencies, input: UndoInput): Promise<void> {
         return 'SKIPPED';
     }
   });
+}
+
+/**
+ * How a reconfigure is taken back. Only disks that it detached or added itself are touched.
+ * @param before what the hypervisor had before the step's first effect.
+ */
+export function previousHardware(context: OperationContext, { cpu, memoryMiB, disks }: Hardware): PreviousHardware {
+  const { added, removed } = requestedDiskChanges(context);
+  const before = labelsOf(disks);
+  return {
+    cpu,
+    memoryMiB,
+    attach: labelsOf(removed).filter((label) => before.includes(label)),
+    remove: labelsOf(added).filter((label) => !before.includes(label)),
+  };
 }
 
 /** Puts the previous schedule back, or removes the new one where there was none. */
@@ -70,16 +90,15 @@ async function undoSchedule(deps: Dependencies, attempt: StepAttempt, input: Und
   return 'DONE';
 }
 
-/** Stops the backup that the step began; an end that came first is fine. */
+/** Stops the backup that the step began, and sees it end; an end that came first is fine. */
 async function stopBackup(deps: Dependencies, attempt: StepAttempt): Promise<'DONE' | 'SKIPPED'> {
-  const session = await sessionOfOperation(deps.db, attempt.operation.id);
-  if (session === undefined) {
-    // A start that was claimed and never found may still appear; the watcher adopts it then, so nothing is lost.
-    await closeIntents(deps.db, attempt.operation.id);
-    return 'SKIPPED';
+  const session = await begunBackup(deps, attempt);
+  if (session === undefined || sessionEnded(session.state)) return 'SKIPPED';
+  const { system, name } = await deps.managers.connect(session.manager_id);
+  await system.cancel(attempt.call, session.vendor_session_id);
+  const [report] = await system.sessions(attempt.call, [session.vendor_session_id]);
+  if (report !== undefined && !sessionEnded(report.state)) {
+    throw new NotYet(`${name} is stopping the backup`, LOOK_AGAIN_MS);
   }
-  if (sessionEnded(session.state)) return 'SKIPPED';
-  const manager = await deps.managers.connect(session.manager_id);
-  await manager.system.cancel(attempt.call, session.vendor_session_id);
   return 'DONE';
 }

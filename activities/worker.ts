@@ -19,28 +19,34 @@ import { type Config, temporalConnection } from '../temporal.config.ts';
 import { backupManagers } from './backup-systems/managers.ts';
 import { backupPlugins } from './backup-systems/plugins.ts';
 import type { Dependencies } from './dependencies.ts';
+import { handOverWhen, STOP_GRACE_MS } from './hand-over.ts';
 import { hypervisorFactory } from './hypervisors/factory.ts';
 import { createActivities, createPeriodicActivities } from './index.ts';
 import { startReconciler } from './reconciler.ts';
 import { registerSearchAttributes } from './search-attributes.ts';
+import { vendorCalls } from './vendor-calls.ts';
 
 /** Less than the activities that may run: most of them wait for another system, not for the database. */
 const POOL_SIZE = 20;
-/** How long running activities are waited for when the worker is asked to stop; then they are handed over. */
-const GRACE = '20s';
 
 /**
- * Runs a worker until it is asked to stop (SIGTERM or SIGINT). What it was doing is
- * taken up by the next worker.
+ * Runs a worker until it is asked to stop (SIGTERM or SIGINT). It ends within 25 s: short activities are finished, a
+ * vendor's answer to a write is waited for, and everything else is taken up by another worker at once.
  */
 export async function runWorker(config: Config, logger: Logger): Promise<void> {
   if (config.databaseUrl === undefined) throw new Error('the worker needs a database');
-  Runtime.install({
+  const { workerPort } = config.metrics;
+  const runtime = Runtime.install({
     // Signals are handled here, once: the parts stop in order.
     shutdownSignals: [],
     logger: temporalLogger(logger),
-    telemetryOptions: { logging: { forward: {}, filter: makeTelemetryFilterString({ core: 'WARN', other: 'ERROR' }) } },
+    telemetryOptions: {
+      logging: { forward: {}, filter: makeTelemetryFilterString({ core: 'WARN', other: 'ERROR' }) },
+      // Counts too, and the SDK's own metrics: GET http://127.0.0.1:<port>/metrics.
+      ...(workerPort === undefined ? {} : { metrics: { prometheus: { bindAddress: `127.0.0.1:${workerPort}` } } }),
+    },
   });
+  const countCall = vendorCalls(runtime.metricMeter);
   const options = await temporalConnection(config.temporal);
   const { namespace, taskQueue, periodicTaskQueue } = config.temporal;
   const connection = await Connection.connect(options);
@@ -56,8 +62,11 @@ export async function runWorker(config: Config, logger: Logger): Promise<void> {
   const deps: Dependencies = {
     db,
     client: new Client({ connection, namespace }),
-    hypervisors: hypervisorFactory,
-    managers: backupManagers(db, openSealing(config), backupPlugins(config.plugins, clock)),
+    hypervisors: (datacenter) => {
+      const called = { system: 'HYPERVISOR', name: datacenter.name } as const;
+      return hypervisorFactory({ ...datacenter, onCall: (end) => countCall(called, end) });
+    },
+    managers: backupManagers(db, openSealing(config), backupPlugins(config.plugins, clock), countCall),
     logger,
     clock,
     limits: config.limits,
@@ -70,14 +79,14 @@ export async function runWorker(config: Config, logger: Logger): Promise<void> {
     workflowBundle: await bundleWorkflows(logger),
   });
   const reconciler = startReconciler(deps, { intervals: config.intervals, limits: config.limits, periodicTaskQueue });
-  const stop = () => {
-    for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
-  };
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, stop);
+  const stop = () => stopWorkers(workers);
+  // Asked again it goes on stopping: a write on its way must not lose its answer.
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, stop);
   logger.info({ taskQueue, periodicTaskQueue, namespace }, 'worker started');
   try {
-    await Promise.all(workers.map((worker) => worker.run()));
+    await runWorkers(workers);
   } finally {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.off(signal, stop);
     await reconciler.stop();
     await native.close();
     await connection.close();
@@ -94,8 +103,19 @@ export function bundleWorkflows(logger: Logger) {
   });
 }
 
+/** Asks workers to stop. Does nothing to those that are stopping already. */
+export function stopWorkers(workers: readonly Worker[]): void {
+  for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
+}
+
+/** Runs workers until all have stopped; one that breaks stops the others. */
+export async function runWorkers(workers: readonly Worker[]): Promise<void> {
+  const ends = await Promise.allSettled(workers.map((worker) => worker.run().finally(() => stopWorkers(workers))));
+  for (const end of ends) if (end.status === 'rejected') throw end.reason;
+}
+
 /** Makes the two workers: one for operations, one for periodic work, so that the second cannot starve the first. */
-export function createWorkers(
+export async function createWorkers(
   deps: Dependencies,
   options: {
     readonly connection: NativeConnection;
@@ -110,26 +130,26 @@ export function createWorkers(
     connection,
     namespace,
     workflowBundle,
-    shutdownGraceTime: GRACE,
+    shutdownGraceTime: STOP_GRACE_MS,
     // A cancellation arrives with a heartbeat's answer; by default that may take 16 s here.
     maxHeartbeatThrottleInterval: '2s',
     // What a worker that is gone had begun waits this long for it before another worker gets it.
     stickyQueueScheduleToStartTimeout: '5s',
   } as const;
-  return Promise.all([
-    Worker.create({
-      ...shared,
-      taskQueue,
-      activities: { ...createActivities(deps) },
-      maxConcurrentActivityTaskExecutions: 50,
-    }),
-    Worker.create({
-      ...shared,
-      taskQueue: periodicTaskQueue,
-      activities: { ...createPeriodicActivities(deps) },
-      maxConcurrentActivityTaskExecutions: 10,
-    }),
-  ]);
+  const operations: Worker = await Worker.create({
+    ...shared,
+    taskQueue,
+    activities: { ...createActivities(deps) },
+    interceptors: { activity: [handOverWhen(() => operations.getState() !== 'RUNNING')] },
+    maxConcurrentActivityTaskExecutions: 50,
+  });
+  const periodic = await Worker.create({
+    ...shared,
+    taskQueue: periodicTaskQueue,
+    activities: { ...createPeriodicActivities(deps) },
+    maxConcurrentActivityTaskExecutions: 10,
+  });
+  return [operations, periodic];
 }
 
 function temporalLogger(logger: Logger) {

@@ -19,12 +19,18 @@ export const IDEMPOTENCY_HEADERS = z.object({
     .describe('Repeat a request with the same key and body, and it begins nothing twice. Kept for 24 hours.'),
 });
 
+/** The header of answers to repeated requests. */
+export const IDEMPOTENCY_REPLAYED = z
+  .string()
+  .optional()
+  .describe('true when an earlier request with the same key began it.');
+
 /** The answer of requests that begin an operation. */
 export const ACCEPTED = {
   description: 'The operation was accepted; follow it at Location.',
   headers: z.object({
     location: z.string().describe('The operation.'),
-    'idempotency-replayed': z.string().optional().describe('true when an earlier request with the same key began it.'),
+    'idempotency-replayed': IDEMPOTENCY_REPLAYED,
   }),
   content: { 'application/json': { schema: Operation } },
 };

@@ -20,6 +20,7 @@ import { backupResultRoutes } from './routes/backup-results.ts';
 import { datacenterRoutes } from './routes/datacenters.ts';
 import { enterpriseRoutes } from './routes/enterprises.ts';
 import { eventRoutes } from './routes/events.ts';
+import { metricsRoutes } from './routes/metrics.ts';
 import { openRoutes } from './routes/open.ts';
 import { operationRoutes } from './routes/operations.ts';
 import { pluginTypeRoutes } from './routes/plugin-types.ts';
@@ -44,7 +45,7 @@ const emptyBodyIsEmptyObject: MiddlewareHandler = async (c, next) => {
  * @example const app = createApp({ db, operations, temporal, sealing, logger, config });
  */
 export function createApp(dependencies: ApiDependencies) {
-  const { db, logger } = dependencies;
+  const { db, logger, config } = dependencies;
   const app = newRoutes();
 
   app.use(requestId());
@@ -87,6 +88,7 @@ export function createApp(dependencies: ApiDependencies) {
   app.notFound((c) => problemResponse(c, new HoldfastError('NOT_FOUND', 'There is nothing at this path.')));
 
   app.route('/', openRoutes(dependencies));
+  if (config.metrics.served) app.route('/', metricsRoutes(dependencies));
   app.route('/', pluginTypeRoutes());
   app.route('/', enterpriseRoutes(dependencies));
   app.route('/', tokenRoutes(dependencies));

@@ -16,11 +16,11 @@ import { refuseInvalid } from './validation.ts';
 export interface ApiDependencies {
   readonly db: Database;
   readonly operations: OperationRequests;
-  /** Asked only whether it can be reached; operations go through `operations`. */
-  readonly temporal: Pick<Client, 'connection'>;
+  /** Asked only whether it can be reached and which runs are open; operations go through `operations`. */
+  readonly temporal: Pick<Client, 'connection' | 'workflow'>;
   readonly sealing: Sealing;
   readonly logger: Logger;
-  readonly config: Pick<Config, 'temporal'>;
+  readonly config: Pick<Config, 'temporal' | 'metrics'>;
 }
 
 /** What middleware leaves for the handlers. */

@@ -68,6 +68,9 @@ export function optionalBody<T extends z.ZodType>(schema: T) {
   return { content: { 'application/json': { schema } } } as const;
 }
 
+/** The body of a request that takes no options. */
+export const NO_OPTIONS = z.strictObject({}).meta({ id: 'NoOptions' });
+
 /** The path of a thing with an id. */
 export const ID_PATH = z.object({ id: Id });
 

@@ -5,17 +5,22 @@
 import type { DesiredConfiguration, OperationRequest } from '../db/columns.ts';
 import type { Queryable } from '../db/connect.ts';
 import { managerById } from '../db/backup-managers.ts';
+import { leftoversOf, operationToClean } from '../db/cleanup.ts';
 import { certainly, existingSchedules, managersKnowing } from '../db/operation-context.ts';
+import { schedulesToReckonWith } from '../db/vm-schedules.ts';
 import { lockAllowedPolicies } from '../db/backup-policies.ts';
 import { restorableCopies } from '../db/results.ts';
 import type { LockedVm } from '../db/virtual-machines.ts';
 import { HoldfastError } from '../domain/errors.ts';
+import type { PlannedStep } from '../domain/plan.ts';
 import { backupPluginType } from '../domain/plugin-types.ts';
 import { mayDo, type Principal, type Privilege } from '../domain/privileges.ts';
+import { cleanupSteps } from '../domain/residue.ts';
 import { type BackupSchedule, type ChosenPolicy, resolveSchedules, sameSchedule } from '../domain/schedules.ts';
-import { type Hardware, sameDisks, sameHardware } from '../domain/virtual-machines.ts';
+import { type Disk, diskChanges, type Hardware, sameHardware } from '../domain/virtual-machines.ts';
+import { notFound } from './not-found.ts';
 import { refuseProblems } from './validation.ts';
-import type { BackupBody, ReconfigureBody, RestoreBody } from './operation-requests.types.ts';
+import type { BackupBody, ReconfigureBody, RestoreBody, UndeployBody } from './operation-requests.types.ts';
 
 /** What an operation needs beyond its kind. */
 export interface Demand {
@@ -24,6 +29,8 @@ export interface Demand {
   readonly currentSchedules?: readonly BackupSchedule[];
   readonly hardware?: { readonly current: Hardware; readonly desired: Hardware };
   readonly managerId?: string;
+  /** CLEANUP only: its steps follow from what is left, not from its kind. */
+  readonly steps?: readonly PlannedStep[];
 }
 
 /** DEPLOY: the VM as its draft says, with the schedules that follow from its policies. */
@@ -31,7 +38,7 @@ export async function deployDemand(trx: Queryable, vm: LockedVm): Promise<Demand
   const schedules = await schedulesOf(trx, vm, vm.hardware, vm.backupPolicies);
   return {
     desired: { hardware: vm.hardware, backupPolicies: vm.backupPolicies, schedules },
-    currentSchedules: certainly(await existingSchedules(trx, vm.id)),
+    currentSchedules: await schedulesToReckonWith(trx, vm.id),
   };
 }
 
@@ -39,14 +46,22 @@ export async function deployDemand(trx: Queryable, vm: LockedVm): Promise<Demand
  * An undeploy of a VM whose state nobody knows looks for schedules wherever there may be one: in every manager that
  * knows the VM, and in those of its policies.
  */
-export async function undeployDemand(trx: Queryable, vm: LockedVm): Promise<Demand> {
-  const current = certainly(await existingSchedules(trx, vm.id));
-  if (vm.state !== 'UNKNOWN') return { currentSchedules: current };
+export async function undeployDemand(
+  trx: Queryable,
+  vm: LockedVm,
+  body: UndeployBody,
+  principal: Principal,
+): Promise<Demand> {
+  const forced = body.forceUndeploy === true;
+  if (forced) requirePrivilege(principal, 'VAPP_FORCE_UNDEPLOY', 'force an undeploy');
+  const request = forced ? { forceUndeploy: true } : {};
+  const current = await schedulesToReckonWith(trx, vm.id);
+  if (vm.state !== 'UNKNOWN') return { request, currentSchedules: current };
   const policies = await policiesOf(trx, vm, vm.backupPolicies);
   const chosen = [...policies.values()].map((policy) => policy.managerId);
   const managers = new Set([...(await managersKnowing(trx, vm.id)), ...chosen]);
   const others = [...managers].filter((managerId) => !current.some((schedule) => schedule.managerId === managerId));
-  return { currentSchedules: [...current, ...others.map((managerId) => ({ managerId, policies: [] }))] };
+  return { request, currentSchedules: [...current, ...others.map((managerId) => ({ managerId, policies: [] }))] };
 }
 
 /** RECONFIGURE: what changes, and whether the one who asks may change it. */
@@ -56,16 +71,10 @@ export async function reconfigureDemand(
   body: ReconfigureBody,
   principal: Principal,
 ): Promise<Demand> {
-  if (!sameDisks(vm.hardware.disks, body.hardware.disks)) {
-    throw new HoldfastError(
-      'VM_DISKS_NOT_RECONFIGURABLE',
-      `${vm.name} is deployed: its cpu, memory and backup configuration can change, its disks not yet.`,
-      {},
-      [{ pointer: '/disks', detail: 'leave the disks as they are', code: 'VM_DISKS_NOT_RECONFIGURABLE' }],
-    );
-  }
+  const { shrunk, removed } = diskChanges(vm.hardware.disks, body.hardware.disks);
+  refuseShrinking(vm.hardware.disks, body.hardware.disks, shrunk);
   const schedules = await schedulesOf(trx, vm, body.hardware, body.backupPolicies);
-  const current = certainly(await existingSchedules(trx, vm.id));
+  const current = await schedulesToReckonWith(trx, vm.id);
   const managers = new Set([...schedules, ...current].map((schedule) => schedule.managerId));
   const of = (list: readonly BackupSchedule[], id: string) => list.find((schedule) => schedule.managerId === id);
   const sameSchedules = [...managers].every((id) => sameSchedule(of(schedules, id), of(current, id)));
@@ -79,10 +88,26 @@ export async function reconfigureDemand(
   if (!sameMachine) requirePrivilege(principal, 'VAPP_MANAGE', 'change its hardware');
   if (!sameSchedules) requirePrivilege(principal, 'VAPP_MANAGE_BACKUP', 'change its backup policies');
   return {
+    request: removed.length === 0 ? {} : { removedDisks: removed.map((disk) => disk.label) },
     desired: { hardware: body.hardware, backupPolicies: body.backupPolicies, schedules },
     currentSchedules: current,
     hardware: { current: vm.hardware, desired: body.hardware },
   };
+}
+
+/** A disk of a deployed VM can grow; to make it smaller would cut off what is on it. */
+function refuseShrinking(current: readonly Disk[], wanted: readonly Disk[], shrunk: readonly Disk[]): void {
+  refuseProblems(
+    shrunk.map((disk) => ({
+      pointer: `/disks/${wanted.indexOf(disk)}/sizeGiB`,
+      detail: `disk ${disk.label} has ${sizeOf(current, disk.label)} GiB and cannot shrink to ${disk.sizeGiB} GiB`,
+      code: 'VM_DISK_CANNOT_SHRINK',
+    })),
+  );
+}
+
+function sizeOf(disks: readonly Disk[], label: string): number | undefined {
+  return disks.find((disk) => disk.label === label)?.sizeGiB;
 }
 
 function requirePrivilege(principal: Principal, privilege: Privilege, what: string): void {
@@ -179,6 +204,26 @@ export async function restoreDemand(
     request: { resultId, copyId: copy.id, managerId: manager.id },
     currentSchedules: certainly(await existingSchedules(trx, vm.id)),
   };
+}
+
+/**
+ * The VM of the operation that is to be cleaned up after.
+ * @throws HoldfastError NOT_FOUND when the principal may not see that operation.
+ */
+export async function vmToClean(trx: Queryable, operationId: string, principal: Principal): Promise<string> {
+  const operation = await operationToClean(trx, operationId, principal.enterpriseId);
+  if (operation !== undefined) return operation.vm_id;
+  throw notFound('operation', operationId);
+}
+
+/** CLEANUP: what the operation has left behind and nobody has cleared yet. */
+export async function cleanupDemand(trx: Queryable, operationId: string): Promise<Demand> {
+  const steps = cleanupSteps(await leftoversOf(trx, operationId));
+  if (steps.length > 0) return { request: { cleansUp: operationId }, steps };
+  throw new HoldfastError(
+    'NOTHING_TO_CLEAN',
+    `Operation ${operationId} has left nothing behind that could be cleaned up.`,
+  );
 }
 
 /** The manager of a policy or a result, which cannot be deleted while these exist. */

@@ -15,17 +15,21 @@ import { type ErrorCode, HoldfastError } from '../domain/errors.ts';
 import { type OperationKind, tail } from '../domain/operations.ts';
 import { planSteps } from '../domain/plan.ts';
 import type { Principal } from '../domain/privileges.ts';
-import { ALLOWED_FROM } from '../domain/virtual-machines.ts';
+import { ALLOWED_FROM, type VmState } from '../domain/virtual-machines.ts';
 import type { Config } from '../temporal.config.ts';
 import { startOperation } from '../workflows/start.ts';
 import {
   backupDemand,
+  cleanupDemand,
   type Demand,
   deployDemand,
   reconfigureDemand,
   restoreDemand,
   undeployDemand,
+  vmToClean,
 } from './operation-demands.ts';
+import { cancel, settle } from './operation-endings.ts';
+import { insertRegistered } from './virtual-machine-drafts.ts';
 import type { Idempotency, OperationRequests, RequestedOperation, VmRequest } from './operation-requests.types.ts';
 
 /** What the requests are handed. */
@@ -51,8 +55,16 @@ export function createOperationRequests(deps: RequestDependencies): OperationReq
   ) => requestAndStart(deps, kind, request, demand);
 
   return {
+    register: ({ body, ...request }) =>
+      requestAndStart(
+        deps,
+        'REGISTER',
+        { ...request, vmId: (trx) => insertRegistered(trx, request.principal, body) },
+        () => Promise.resolve({ request: { hypervisorRef: body.hypervisorRef } }),
+      ),
     deploy: (request) => ask('DEPLOY', request, (trx, vm) => deployDemand(trx, vm)),
-    undeploy: (request) => ask('UNDEPLOY', request, (trx, vm) => undeployDemand(trx, vm)),
+    undeploy: (request) =>
+      ask('UNDEPLOY', request, (trx, vm) => undeployDemand(trx, vm, request.body, request.principal)),
     powerOn: (request) => ask('POWER_ON', request, () => Promise.resolve({})),
     powerOff: (request) => ask('POWER_OFF', request, () => Promise.resolve({})),
     backup: (request) => ask('BACKUP', request, (trx, vm) => backupDemand(trx, vm, request.body)),
@@ -67,20 +79,35 @@ export function createOperationRequests(deps: RequestDependencies): OperationReq
         restoreDemand(trx, vm, resultId, body),
       );
     },
+    retryCleanup: ({ operationId, ...request }) =>
+      requestAndStart(
+        deps,
+        'CLEANUP',
+        { ...request, vmId: (trx) => vmToClean(trx, operationId, request.principal) },
+        (trx) => cleanupDemand(trx, operationId),
+      ),
+    cancel: (request) => cancel(deps, request),
+    settle: (request) => settle(deps, request),
     checkManager: (managerId) => checkManager(deps, managerId),
   };
+}
+
+/** Which VM an operation is asked for: one that is there, or one that the request makes. */
+interface Subject extends Pick<VmRequest<unknown>, 'principal' | 'idempotency'> {
+  readonly vmId: string | ((trx: Queryable) => Promise<string>);
 }
 
 async function requestAndStart(
   deps: RequestDependencies,
   kind: OperationKind,
-  { principal, vmId, idempotency }: VmRequest<unknown>,
+  { principal, vmId: known, idempotency }: Subject,
   demandOf: (trx: Queryable, vm: LockedVm) => Promise<Demand>,
 ): Promise<RequestedOperation> {
   const requested = await deps.db.transaction().execute(async (trx): Promise<RequestedOperation> => {
     const repeated = await findRepeated(trx, principal, idempotency);
     if (repeated !== undefined) return { operationId: repeated, repeated: true };
-    const vm = await lockVm(trx, vmId, principal.enterpriseId);
+    const vmId = typeof known === 'string' ? known : await known(trx);
+    const vm = await lockVm(trx, vmId, principal.enterpriseId, kind === 'CLEANUP');
     if (vm === undefined) throw new HoldfastError('NOT_FOUND', `There is no virtual machine ${vmId}.`);
     // The lock is looked at before the state: while an operation is under way the stored state is about to change.
     if (vm.lockedBy === null) requireState(kind, vm);
@@ -91,14 +118,16 @@ async function requestAndStart(
       origin: 'HOLDFAST',
       request: demand.request ?? {},
       desired: demand.desired ?? {},
-      steps: planSteps({
-        kind,
-        origin: 'HOLDFAST',
-        currentSchedules: demand.currentSchedules ?? [],
-        desiredSchedules: demand.desired?.schedules ?? [],
-        ...(demand.hardware === undefined ? {} : { hardware: demand.hardware }),
-        ...(demand.managerId === undefined ? {} : { managerId: demand.managerId }),
-      }),
+      steps:
+        demand.steps ??
+        planSteps({
+          kind,
+          origin: 'HOLDFAST',
+          currentSchedules: demand.currentSchedules ?? [],
+          desiredSchedules: demand.desired?.schedules ?? [],
+          ...(demand.hardware === undefined ? {} : { hardware: demand.hardware }),
+          ...(demand.managerId === undefined ? {} : { managerId: demand.managerId }),
+        }),
       requestedBy: principal.name,
     });
     if (idempotency !== undefined) {
@@ -143,11 +172,14 @@ const STATE_ERRORS: Readonly<Partial<Record<OperationKind, ErrorCode>>> = {
   RESTORE: 'BACKUP_RESTORE_VM_MUST_BE_DEPLOYED',
 };
 
+/** States in which there is no machine yet that could be changed. */
+const NOT_DEPLOYED_STATES: readonly VmState[] = ['NOT_ALLOCATED', 'ALLOCATED', 'CONFIGURED'];
+
 function requireState(kind: OperationKind, vm: LockedVm): void {
   if (ALLOWED_FROM[kind].includes(vm.state)) return;
   const allowed = ALLOWED_FROM[kind].join(', ');
   throw new HoldfastError(
-    STATE_ERRORS[kind] ?? 'VM_STATE_NOT_ALLOWED',
+    STATE_ERRORS[kind] ?? (NOT_DEPLOYED_STATES.includes(vm.state) ? 'VM_NOT_DEPLOYED' : 'VM_STATE_NOT_ALLOWED'),
     `${vm.name} is ${vm.state}. ${sentenceStart(kind)} is possible from ${allowed}.`,
     { state: vm.state },
   );

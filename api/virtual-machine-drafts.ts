@@ -9,7 +9,7 @@ import { datacenterById } from '../db/datacenters.ts';
 import { enterpriseById } from '../db/enterprises.ts';
 import { recordEvent } from '../db/events.ts';
 import { lockHolder } from '../db/operations.ts';
-import { deleteDraft, insertVm, updateDraft } from '../db/virtual-machine-drafts.ts';
+import { deleteDraft, hypervisorRefTaken, insertVm, updateDraft } from '../db/virtual-machine-drafts.ts';
 import { type LockedVm, lockVm } from '../db/virtual-machines.ts';
 import { type ErrorCode, HoldfastError } from '../domain/errors.ts';
 import { kindSlug } from '../domain/operations.ts';
@@ -25,6 +25,7 @@ import {
   writableChoice,
 } from './documents/virtual-machine.ts';
 import { notFound } from './not-found.ts';
+import type { RegisterBody } from './operation-requests.types.ts';
 import { fieldProblem, invalidRequest, refuseProblems } from './validation.ts';
 
 /** Where a virtual machine is and whose it is. */
@@ -33,17 +34,21 @@ interface Place {
   readonly datacenterId: string;
 }
 
+/** What a draft is made of: a body that names its hardware. */
+type NewDraft = Body & { cpu: number; memoryMiB: number; disks: Disk[] };
+type Body = z.infer<typeof NewVirtualMachine>;
+
+/** The draft that the body describes; `undefined` when it names a machine that is to be registered. */
+export function draftOf(body: Body): NewDraft | undefined {
+  const { cpu, memoryMiB, disks } = body;
+  if (cpu === undefined || memoryMiB === undefined || disks === undefined) return undefined;
+  return { ...body, cpu, memoryMiB, disks };
+}
+
 /** Creates a draft. @returns its id. */
-export async function createVm(
-  db: Database,
-  principal: Principal,
-  body: z.infer<typeof NewVirtualMachine>,
-): Promise<string> {
+export async function createVm(db: Database, principal: Principal, body: NewDraft): Promise<string> {
   return await db.transaction().execute(async (trx) => {
-    const place = { enterpriseId: await ownerOf(trx, principal, body.enterpriseId), datacenterId: body.datacenterId };
-    if ((await datacenterById(trx, place.datacenterId)) === undefined) {
-      throw invalidRequest([fieldProblem('/datacenterId', 'there is no such datacenter')]);
-    }
+    const place = await placeOf(trx, principal, body);
     const policies = await checkedPolicies(trx, principal, place, body.backupPolicies, body.disks);
     const id = await insertVm(trx, {
       enterprise_id: place.enterpriseId,
@@ -108,6 +113,46 @@ export async function deleteVm(db: Database, principal: Principal, id: string): 
     await deleteDraft(trx, id);
     await record(trx, vm, principal, 'DELETE', `Virtual machine ${vm.name} was deleted by ${principal.name}.`);
   });
+}
+
+/**
+ * Inserts a VM whose machine is there already and is about to be registered. Until that has happened the row's hardware
+ * stands for nothing, and nobody is shown it.
+ * @returns its id.
+ * @throws HoldfastError HYPERVISOR_VM_IN_USE when the machine is another VM's, or about to be.
+ */
+export async function insertRegistered(trx: Queryable, principal: Principal, body: RegisterBody): Promise<string> {
+  const { name, hypervisorRef } = body;
+  const place = await placeOf(trx, principal, body);
+  if (await hypervisorRefTaken(trx, place.datacenterId, hypervisorRef)) {
+    throw new HoldfastError(
+      'HYPERVISOR_VM_IN_USE',
+      `The machine ${hypervisorRef} of this datacenter is a virtual machine of Holdfast already, or about to be one.`,
+      {},
+      [{ pointer: '/hypervisorRef', detail: 'is taken', code: 'HYPERVISOR_VM_IN_USE' }],
+    );
+  }
+  const id = await insertVm(trx, {
+    enterprise_id: place.enterpriseId,
+    datacenter_id: place.datacenterId,
+    name,
+    ...columns({ cpu: 1, memoryMiB: 1, disks: [], backupPolicies: [] }),
+  });
+  const message = `Virtual machine ${name} was created by ${principal.name} to register the machine ${hypervisorRef}.`;
+  await record(trx, { id, name, ...place }, principal, 'CREATE', message);
+  return id;
+}
+
+async function placeOf(
+  trx: Queryable,
+  principal: Principal,
+  body: { readonly enterpriseId?: string | undefined; readonly datacenterId: string },
+): Promise<Place> {
+  const enterpriseId = await ownerOf(trx, principal, body.enterpriseId);
+  if ((await datacenterById(trx, body.datacenterId)) === undefined) {
+    throw invalidRequest([fieldProblem('/datacenterId', 'there is no such datacenter')]);
+  }
+  return { enterpriseId, datacenterId: body.datacenterId };
 }
 
 async function ownerOf(trx: Queryable, principal: Principal, wanted: string | undefined): Promise<string> {

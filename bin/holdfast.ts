@@ -14,7 +14,8 @@ const HELP = `Usage: holdfast <command>
 
   up        everything on this machine: PostgreSQL, Temporal, simulators, worker and API (npm start)
   demo      plays the main job against a running Holdfast
-  doctor    checks whether npm start would work here
+  doctor    checks whether npm start would work here; with --invariants whether the locks, operations and runs
+            of a running Holdfast agree (exit code 1: they do not, 2: it could not be checked)
   reset     deletes the data of npm start; asks first, or give --yes
   api       the API alone
   worker    a worker alone
@@ -58,7 +59,11 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     return undefined;
   },
   async doctor(argv, config) {
-    parseArgs({ args: argv, options: {} });
+    const { values } = parseArgs({ args: argv, options: { invariants: { type: 'boolean', default: false } } });
+    if (values.invariants) {
+      const { doctorInvariants } = await import('./invariants.ts');
+      return await doctorInvariants(config, process.stdout);
+    }
     const { doctor } = await import('./doctor.ts');
     return await doctor(config, process.stdout);
   },

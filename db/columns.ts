@@ -57,6 +57,29 @@ export interface OperationRequest {
   readonly copyId?: string;
   /** SCHEDULED_BACKUP and adopted restores: the session that was found. */
   readonly sessionId?: string;
+  /** RECONFIGURE: the labels of the disks that are deleted with what is on them. */
+  readonly removedDisks?: readonly string[];
+  /** UNDEPLOY: go on past a backup system that does not remove its schedule. */
+  readonly forceUndeploy?: boolean;
+  /** REGISTER: what the hypervisor calls the machine that becomes this VM. */
+  readonly hypervisorRef?: string;
+  /** CLEANUP: the operation whose residue is to be cleared. */
+  readonly cleansUp?: string;
+}
+
+/** How an operator has decided that an operation ends. */
+export interface Settlement {
+  readonly outcome: 'SUCCEEDED' | 'FAILED';
+  readonly reason: string;
+  readonly by: string;
+  /** ISO 8601. */
+  readonly at: string;
+}
+
+/** What the hypervisor showed of a VM whose operation could go neither on nor back. */
+export interface SeenVm {
+  readonly power: PowerState;
+  readonly hardware: Hardware;
 }
 
 /** What the VM shall be when the operation has ended well. */

@@ -18,9 +18,9 @@ const types: pg.CustomTypesConfig = {
 };
 
 /**
- * Opens a pool. No statement may run longer than 30 s and no transaction may idle longer than 30 s: a stuck client must
- * not hold a row that others wait for.
- * @param onError told of errors on idle connections (a restarted server); the pool replaces them.
+ * Opens a pool. No statement may run longer than 30 s and no transaction may idle longer than 15 s: a stuck client, or
+ * a process that was frozen in the middle of a transaction, must not hold a row that others wait for.
+ * @param onError told of connections that were lost (a restarted server); the pool replaces them.
  */
 export function connect<T = DB>(options: {
   readonly url: string;
@@ -34,9 +34,12 @@ export function connect<T = DB>(options: {
     application_name: options.application,
     connectionTimeoutMillis: 5_000,
     statement_timeout: 30_000,
-    idle_in_transaction_session_timeout: 30_000,
+    idle_in_transaction_session_timeout: 15_000,
     types,
   });
-  pool.on('error', options.onError ?? (() => {}));
+  const onError = options.onError ?? (() => {});
+  pool.on('error', onError);
+  // The pool listens only to connections that nobody uses; an error of one in use would end the process.
+  pool.on('connect', (client) => client.on('error', onError));
   return new Kysely<T>({ dialect: new PostgresDialect({ pool }) });
 }

@@ -3,18 +3,20 @@
  * operation is still open.
  * @module
  */
-import { sql } from 'kysely';
+import { sql, type UpdateObject } from 'kysely';
 import { errorDefinition, isErrorCode } from '../domain/errors.ts';
 import { OPERATION_ACTIONS, type Severity } from '../domain/events.ts';
-import type { OperationError, OperationKind, Residue, TerminalState } from '../domain/operations.ts';
-import { residueOf } from '../domain/residue.ts';
+import type { OperationError, StepName, TerminalState } from '../domain/operations.ts';
 import type { VmState } from '../domain/virtual-machines.ts';
+import type { StepMade } from './columns.ts';
 import type { Database, Queryable } from './connect.ts';
 import { recordEvent } from './events.ts';
 import { closeIntents } from './intents.ts';
-import { currentHypervisorRef } from './operation-context.ts';
 import { heldBy, NO_MANAGER, type OperationRow, sentenceStart } from './operations.ts';
+import { clearResidue, isLeftover, type NamedResidue, nameResidue, recordResidue } from './residue.ts';
+import type { DB } from './schema.ts';
 import { type StepRow, stepsOf } from './steps.ts';
+import { markUncertain, settleSchedule } from './vm-schedules.ts';
 
 /** How an operation ends. */
 export interface Ending {
@@ -46,7 +48,7 @@ export async function finishOperation(
     if (operation !== undefined) {
       const promised = operation.cancel_requested_at !== null && ending.unlessCancelled;
       if (promised && ending.outcome === 'SUCCEEDED') return null;
-      await close(trx, operation, ending, false);
+      await closeOperation(trx, operation, ending, false);
       return ending.outcome;
     }
     const done = await trx
@@ -88,13 +90,13 @@ export async function abandonOperation(
       .executeTakeFirst();
     if (operation === undefined) return false;
     if (!(await everythingSettled(trx, operationId, settleMs))) return false;
-    await close(trx, operation, { operationId, outcome: 'FAILED', error, unlessCancelled: false }, true);
+    await closeOperation(trx, operation, { outcome: 'FAILED', error }, true);
     return true;
   });
 }
 
 /** Whether no step of the operation has a write under way. From the first question on no step may begin another one. */
-async function everythingSettled(trx: Queryable, operationId: string, settleMs: number): Promise<boolean> {
+export async function everythingSettled(trx: Queryable, operationId: string, settleMs: number): Promise<boolean> {
   // The newest epoch belongs to nobody now, so no attempt gets a permission any more.
   await trx
     .updateTable('step')
@@ -111,7 +113,18 @@ async function everythingSettled(trx: Queryable, operationId: string, settleMs: 
   return unsettled === undefined;
 }
 
-async function close(trx: Queryable, operation: OperationRow, ending: Ending, abandoned: boolean): Promise<void> {
+/**
+ * Closes an operation whose row the caller has locked: the VM, its schedules, the lock, what is left behind and the
+ * events become what its end makes of them.
+ * @param abandoned no run has undone what it had begun: whatever was begun is left behind.
+ */
+export async function closeOperation(
+  trx: Queryable,
+  operation: OperationRow,
+  ending: Omit<Ending, 'operationId' | 'unlessCancelled'>,
+  abandoned: boolean,
+): Promise<void> {
+  const { outcome, error } = ending;
   // What a start that nobody looks for any more has left is adopted when it turns up.
   await closeIntents(trx, operation.id);
   const steps = await stepsOf(trx, operation.id);
@@ -121,17 +134,16 @@ async function close(trx: Queryable, operation: OperationRow, ending: Ending, ab
     .select(['vm.id', 'vm.name', 'vm.state', 'dc.name as datacenter_name'])
     .where('vm.id', '=', operation.vm_id)
     .executeTakeFirstOrThrow();
-  const left = steps.filter((step) => isLeftover(step, operation, ending.outcome, abandoned));
-  const residue = await findResidue(trx, vm, left);
-  const state = vmStateAfter(operation.kind, vm.state, ending.outcome, steps, residue);
+  const left = steps.filter((step) => isLeftover(step, operation, outcome, abandoned));
+  const residue = await nameResidue(trx, operation, vm, left);
 
   await trx
     .updateTable('operation')
     .set({
-      state: ending.outcome,
-      error: ending.error === null ? null : JSON.stringify(ending.error),
+      state: outcome,
+      error: error === null ? null : JSON.stringify(error),
       finished_at: sql<Date>`now()`,
-      ...(ending.outcome === 'SUCCEEDED' ? { progress: 100 } : {}),
+      ...(outcome === 'SUCCEEDED' ? { progress: 100 } : {}),
       needs_attention: residue.length > 0,
       attention_reason: residue.length > 0 ? 'something was left behind' : null,
     })
@@ -139,46 +151,88 @@ async function close(trx: Queryable, operation: OperationRow, ending: Ending, ab
     .execute();
   await trx
     .updateTable('virtual_machine')
-    .set({ state, updated_at: sql<Date>`now()`, version: sql<number>`version + 1` })
+    .set({
+      ...vmAfter(operation, vm.state, outcome, steps, residue),
+      updated_at: sql<Date>`now()`,
+      version: sql<number>`version + 1`,
+    })
     .where('id', '=', vm.id)
     .execute();
-  if (ending.outcome === 'SUCCEEDED') {
-    await applyDesired(trx, operation, steps);
-    if (operation.kind === 'UNDEPLOY') await clearResidue(trx, operation, steps);
+  for (const step of steps) {
+    if (step.name !== 'BACKUP_SCHEDULE' || step.state !== 'DONE' || step.manager_id === NO_MANAGER) continue;
+    if (step.compensation === null && !left.includes(step))
+      await settleSchedule(trx, operation, step.manager_id, step.made);
   }
+  await markUncertain(
+    trx,
+    vm.id,
+    left.filter((step) => step.name === 'BACKUP_SCHEDULE').map((step) => step.manager_id),
+  );
+  await clearResidue(trx, operation, steps, outcome);
+  await recordResidue(trx, operation, residue);
   await trx
     .updateTable('vm_lock')
     .set({ operation_id: null, kind: null, reason: null, since: null })
     .where('vm_id', '=', vm.id)
     .where('operation_id', '=', operation.id)
     .execute();
-  await markUncertain(trx, vm.id, left);
-  for (const item of residue) {
-    await trx
-      .insertInto('residue')
-      .values({
-        operation_id: operation.id,
-        vm_id: vm.id,
-        system: item.system,
-        system_name: item.systemName,
-        ref: item.ref,
-        description: item.description,
-        remove_with: item.removeWith,
-      })
-      .execute();
-  }
   await recordEnd(trx, operation, vm, ending, residue);
 }
 
-/** The state of the VM once the operation has ended. Leftovers in the hypervisor make it `UNKNOWN`: undeploy helps. */
-function vmStateAfter(
-  kind: OperationKind,
+/** What the operation's end makes of the VM's row. */
+function vmAfter(
+  operation: OperationRow,
   before: VmState,
   outcome: TerminalState,
   steps: readonly StepRow[],
-  residue: readonly Residue[],
+  residue: readonly NamedResidue[],
+): UpdateObject<DB, 'virtual_machine'> {
+  const { kind, desired } = operation;
+  // One that could not be registered has never been here.
+  if (kind === 'REGISTER' && outcome !== 'SUCCEEDED') return { deleted_at: sql<Date>`now()` };
+  const seen = seenVm(operation, steps);
+  // Past its point of no return a reconfigure that failed has its new policies; its hardware is as it was seen.
+  const kept = outcome === 'SUCCEEDED' || (kind === 'RECONFIGURE' && operation.point_of_no_return_at !== null);
+  const hardware = seen?.hardware ?? (outcome === 'SUCCEEDED' ? desired.hardware : undefined);
+  return {
+    state: stateAfter(operation, before, outcome, steps, residue, seen),
+    ...(hardware === undefined
+      ? {}
+      : { cpu: hardware.cpu, memory_mib: hardware.memoryMiB, disks: JSON.stringify(hardware.disks) }),
+    ...(kept && desired.backupPolicies !== undefined
+      ? { backup_policies: JSON.stringify(desired.backupPolicies) }
+      : {}),
+  };
+}
+
+/** What the hypervisor showed of the VM in the course of the operation, where that is how it is now. */
+function seenVm(operation: OperationRow, steps: readonly StepRow[]): StepMade | undefined {
+  const looked = steps.find(({ name, state }) => LOOKING_STEPS.includes(name) && state === 'DONE');
+  if (looked?.made?.power !== undefined) return looked.made;
+  return operation.kind === 'RECONFIGURE' ? (operation.seen ?? undefined) : undefined;
+}
+
+/** Steps that look at the VM and write down what it is like. */
+const LOOKING_STEPS: readonly StepName[] = ['REGISTER', 'REFRESH', 'CLEAN_HYPERVISOR'];
+
+/** The state of the VM once the operation has ended. Leftovers in the hypervisor make it `UNKNOWN`. */
+function stateAfter(
+  { kind }: OperationRow,
+  before: VmState,
+  outcome: TerminalState,
+  steps: readonly StepRow[],
+  residue: readonly NamedResidue[],
+  seen: StepMade | undefined,
 ): VmState {
+  // What was looked at is known, whatever is left beside it.
+  if (seen?.power !== undefined) return seen.power;
   if (residue.some((left) => left.system === 'HYPERVISOR')) return 'UNKNOWN';
+  if (kind === 'CLEANUP') {
+    const removed = steps.some(
+      (step) => step.name === 'CLEAN_HYPERVISOR' && step.state === 'DONE' && step.made === null,
+    );
+    return removed ? 'NOT_ALLOCATED' : before;
+  }
   if (outcome !== 'SUCCEEDED') return before;
   switch (kind) {
     case 'DEPLOY':
@@ -189,129 +243,8 @@ function vmStateAfter(
     case 'UNDEPLOY':
       return 'NOT_ALLOCATED';
     default:
-      // A restore may have left the VM in another power state: REFRESH saw it.
-      return steps.find((step) => step.name === 'REFRESH')?.made?.power ?? before;
+      return before;
   }
-}
-
-/** The VM's row and its schedules become what the operation was to make of them. */
-async function applyDesired(trx: Queryable, operation: OperationRow, steps: readonly StepRow[]): Promise<void> {
-  const hardware = steps.find((step) => step.name === 'REFRESH')?.made?.hardware ?? operation.desired.hardware;
-  const { backupPolicies } = operation.desired;
-  if (hardware !== undefined || backupPolicies !== undefined) {
-    await trx
-      .updateTable('virtual_machine')
-      .set({
-        ...(hardware === undefined
-          ? {}
-          : { cpu: hardware.cpu, memory_mib: hardware.memoryMiB, disks: JSON.stringify(hardware.disks) }),
-        ...(backupPolicies === undefined ? {} : { backup_policies: JSON.stringify(backupPolicies) }),
-      })
-      .where('id', '=', operation.vm_id)
-      .execute();
-  }
-  for (const step of steps) {
-    if (step.name !== 'BACKUP_SCHEDULE' || step.state !== 'DONE' || step.manager_id === NO_MANAGER) continue;
-    await settleSchedule(trx, operation, step.manager_id, step.made);
-  }
-}
-
-/** Writes down which schedule now exists in a backup system for the VM, or that none does. */
-export async function settleSchedule(
-  trx: Queryable,
-  operation: Pick<OperationRow, 'id' | 'vm_id'>,
-  managerId: string,
-  made: StepRow['made'],
-): Promise<void> {
-  const schedule = made?.schedule ?? null;
-  const ref = made?.scheduleRef ?? null;
-  if (schedule === null || ref === null) {
-    await trx
-      .deleteFrom('vm_schedule')
-      .where('vm_id', '=', operation.vm_id)
-      .where('manager_id', '=', managerId)
-      .execute();
-    return;
-  }
-  const values = {
-    schedule: JSON.stringify(schedule),
-    ref: JSON.stringify(ref),
-    operation_id: operation.id,
-    uncertain: false,
-  };
-  await trx
-    .insertInto('vm_schedule')
-    .values({ vm_id: operation.vm_id, manager_id: managerId, ...values })
-    .onConflict((conflict) =>
-      conflict.columns(['vm_id', 'manager_id']).doUpdateSet({ ...values, applied_at: sql<Date>`now()` }),
-    )
-    .execute();
-}
-
-/** A schedule of which nobody knows what became is not taken for one that protects the VM. */
-async function markUncertain(trx: Queryable, vmId: string, left: readonly StepRow[]): Promise<void> {
-  const managerIds = left.filter((step) => step.name === 'BACKUP_SCHEDULE').map((step) => step.manager_id);
-  if (managerIds.length === 0) return;
-  await trx
-    .updateTable('vm_schedule')
-    .set({ uncertain: true })
-    .where('vm_id', '=', vmId)
-    .where('manager_id', 'in', managerIds)
-    .execute();
-}
-
-/** An undeploy that has ended well has removed what earlier operations had to leave of the VM. */
-async function clearResidue(trx: Queryable, operation: OperationRow, steps: readonly StepRow[]): Promise<void> {
-  const managerIds = steps.filter((step) => step.name === 'BACKUP_SCHEDULE').map((step) => step.manager_id);
-  const managers = trx.selectFrom('backup_manager').select('name').where('id', 'in', managerIds);
-  await trx
-    .updateTable('residue')
-    .set({ cleared_at: sql<Date>`now()`, cleared_by: `operation ${operation.id}` })
-    .where('vm_id', '=', operation.vm_id)
-    .where('cleared_at', 'is', null)
-    .where((eb) => eb.or([eb('system', '=', 'HYPERVISOR'), eb('system_name', 'in', managers)]))
-    .execute();
-}
-
-async function findResidue(
-  trx: Queryable,
-  vm: { readonly id: string; readonly name: string; readonly datacenter_name: string },
-  left: readonly StepRow[],
-): Promise<Residue[]> {
-  if (left.length === 0) return [];
-  const hypervisorRef = await currentHypervisorRef(trx, vm.id);
-  const managers = await trx
-    .selectFrom('backup_manager')
-    .select(['id', 'name'])
-    .where(
-      'id',
-      'in',
-      left.map((step) => step.manager_id),
-    )
-    .execute();
-  return left.flatMap((step) => {
-    const residue = residueOf(step.name, {
-      vmId: vm.id,
-      vmName: vm.name,
-      datacenterName: vm.datacenter_name,
-      hypervisorRef,
-      managerName: managers.find((manager) => manager.id === step.manager_id)?.name ?? null,
-      vendorRef: step.made?.scheduleRef?.vmRef ?? null,
-    });
-    return residue === null ? [] : [residue];
-  });
-}
-
-/** Whether a step leaves something behind, given how its operation ends. */
-function isLeftover(step: StepRow, operation: OperationRow, outcome: TerminalState, abandoned: boolean): boolean {
-  if (step.compensation === 'FAILED') return true;
-  const begun = step.attempts > 0 && step.state !== 'SKIPPED';
-  const undone = step.compensation === 'DONE' || step.compensation === 'SKIPPED';
-  if (abandoned) return begun && !undone;
-  // A restore is not failed by a schedule that could not be put back.
-  if (outcome === 'SUCCEEDED') return step.name === 'BACKUP_SCHEDULE' && step.state === 'FAILED';
-  // Past the point of no return nothing is undone: what refused to go forward is left.
-  return operation.point_of_no_return_at !== null && step.state === 'FAILED';
 }
 
 const SEVERITY: Readonly<Record<TerminalState, Severity>> = {
@@ -326,11 +259,16 @@ async function recordEnd(
   trx: Queryable,
   operation: OperationRow,
   vm: { readonly id: string; readonly name: string },
-  ending: Ending,
-  residue: readonly Residue[],
+  ending: Pick<Ending, 'outcome' | 'error'>,
+  residue: readonly NamedResidue[],
 ): Promise<void> {
   const what = `${sentenceStart(operation.kind)} of ${vm.name}`;
-  const why = ending.error === null ? '' : `: ${titleOf(ending.error.code)}: ${ending.error.message}`;
+  const why =
+    ending.error !== null
+      ? `: ${titleOf(ending.error.code)}: ${ending.error.message}`
+      : operation.settlement !== null
+        ? `, as ${operation.settlement.by} decided: ${operation.settlement.reason}`
+        : '';
   const left = residue.length === 0 ? '' : ` Left behind: ${residue.map((item) => item.description).join('; ')}.`;
   const session = await trx
     .selectFrom('session')

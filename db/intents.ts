@@ -131,3 +131,14 @@ export async function closeIntents(db: Queryable, operationId: string): Promise<
     .where('resolved_at', 'is', null)
     .execute();
 }
+
+/** The intent of the operation whose write was made, or may have been, while nobody knows yet what became of it. */
+export function claimedIntent(db: Queryable, operationId: string): Promise<IntentRow | undefined> {
+  return db
+    .selectFrom('intent')
+    .selectAll()
+    .where('operation_id', '=', operationId)
+    .where('claimed_at', 'is not', null)
+    .where('resolved_at', 'is', null)
+    .executeTakeFirst();
+}

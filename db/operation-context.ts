@@ -3,11 +3,13 @@
  * was changed in the middle of a backup counts from the next attempt on.
  * @module
  */
+import { type ExpressionBuilder, sql } from 'kysely';
 import type { BackupSchedule } from '../domain/schedules.ts';
 import type { Hardware, VmState } from '../domain/virtual-machines.ts';
 import type { ScheduleRef } from './columns.ts';
 import type { Queryable } from './connect.ts';
-import { type OperationRow, operationById } from './operations.ts';
+import type { OperationRow } from './operations.ts';
+import type { DB, VirtualMachineTable } from './schema.ts';
 
 export interface OperationContext {
   readonly operation: OperationRow;
@@ -33,44 +35,56 @@ export interface OperationContext {
  * @throws when there is no such operation.
  */
 export async function operationContext(db: Queryable, operationId: string): Promise<OperationContext> {
-  const operation = await operationById(db, operationId);
-  if (operation === undefined) throw new Error(`there is no operation ${operationId}`);
   const row = await db
-    .selectFrom('virtual_machine as vm')
+    .selectFrom('operation as o')
+    .innerJoin('virtual_machine as vm', 'vm.id', 'o.vm_id')
     .innerJoin('datacenter as dc', 'dc.id', 'vm.datacenter_id')
     .innerJoin('enterprise as e', 'e.id', 'vm.enterprise_id')
-    .select(['vm.id', 'vm.name', 'vm.state', 'vm.cpu', 'vm.memory_mib', 'vm.disks'])
+    .selectAll('o')
+    .select(['vm.name as vm_name', 'vm.state as vm_state', 'vm.cpu', 'vm.memory_mib', 'vm.disks'])
     .select(['dc.id as dc_id', 'dc.name as dc_name', 'dc.hypervisor_type', 'dc.hypervisor_endpoint'])
     .select('e.name as enterprise_name')
-    .where('vm.id', '=', operation.vm_id)
-    .executeTakeFirstOrThrow();
+    .select(hypervisorRef)
+    .where('o.id', '=', operationId)
+    .executeTakeFirst();
+  if (row === undefined) throw new Error(`there is no operation ${operationId}`);
+  const { vm_name, vm_state, cpu, memory_mib, disks, hypervisor_ref, enterprise_name, ...rest } = row;
+  const { dc_id, dc_name, hypervisor_type, hypervisor_endpoint, ...operation } = rest;
   return {
     operation,
     vm: {
-      id: row.id,
-      name: row.name,
-      state: row.state,
-      hardware: { cpu: row.cpu, memoryMiB: row.memory_mib, disks: row.disks },
-      hypervisorRef: await currentHypervisorRef(db, operation.vm_id),
+      id: operation.vm_id,
+      name: vm_name,
+      state: vm_state,
+      hardware: { cpu, memoryMiB: memory_mib, disks },
+      hypervisorRef: hypervisor_ref,
     },
-    enterpriseName: row.enterprise_name,
-    datacenter: { id: row.dc_id, name: row.dc_name, type: row.hypervisor_type, endpoint: row.hypervisor_endpoint },
+    enterpriseName: enterprise_name,
+    datacenter: { id: dc_id, name: dc_name, type: hypervisor_type, endpoint: hypervisor_endpoint },
   };
 }
 
 /** What the hypervisor calls the VM now; `null` while it is not there. */
 export async function currentHypervisorRef(db: Queryable, vmId: string): Promise<string | null> {
   const row = await db
-    .selectFrom('vm_reference')
-    .select('ref')
-    .where('vm_id', '=', vmId)
-    .where('system', '=', 'HYPERVISOR')
-    .where('valid_to', 'is', null)
-    .orderBy('valid_from', 'desc')
-    .orderBy('id', 'desc')
-    .limit(1)
+    .selectFrom('virtual_machine as vm')
+    .select(hypervisorRef)
+    .where('vm.id', '=', vmId)
     .executeTakeFirst();
-  return row?.ref ?? null;
+  return row?.hypervisor_ref ?? null;
+}
+
+function hypervisorRef(eb: ExpressionBuilder<DB & { vm: VirtualMachineTable }, 'vm'>) {
+  return eb
+    .selectFrom('vm_reference as r')
+    .select('r.ref')
+    .whereRef('r.vm_id', '=', 'vm.id')
+    .where('r.system', '=', 'HYPERVISOR')
+    .where('r.valid_to', 'is', null)
+    .orderBy('r.valid_from', 'desc')
+    .orderBy('r.id', 'desc')
+    .limit(1)
+    .as('hypervisor_ref');
 }
 
 /** What a backup manager calls the VM and has called it, newest first. */
@@ -87,25 +101,26 @@ export async function vendorRefs(db: Queryable, vmId: string, managerId: string)
   return rows.map((row) => row.ref);
 }
 
+/** What a hypervisor or a backup system calls a VM. */
+export interface VmReference {
+  readonly vmId: string;
+  readonly system: 'HYPERVISOR' | 'BACKUP_SYSTEM';
+  readonly systemId: string;
+  readonly ref: string;
+}
+
 /** Notes what a hypervisor or a backup system calls the VM from now on; older names stay for old sessions and results. */
-export async function rememberReference(
-  db: Queryable,
-  reference: {
-    readonly vmId: string;
-    readonly system: 'HYPERVISOR' | 'BACKUP_SYSTEM';
-    readonly systemId: string;
-    readonly ref: string;
-  },
-): Promise<void> {
+export async function rememberReference(db: Queryable, reference: VmReference): Promise<void> {
   await db
-    .updateTable('vm_reference')
-    .set({ valid_to: new Date() })
-    .where('vm_id', '=', reference.vmId)
-    .where('system_id', '=', reference.systemId)
-    .where('ref', '<>', reference.ref)
-    .where('valid_to', 'is', null)
-    .execute();
-  await db
+    .with('former', (qb) =>
+      qb
+        .updateTable('vm_reference')
+        .set({ valid_to: sql<Date>`now()` })
+        .where('vm_id', '=', reference.vmId)
+        .where('system_id', '=', reference.systemId)
+        .where('ref', '<>', reference.ref)
+        .where('valid_to', 'is', null),
+    )
     .insertInto('vm_reference')
     .values({ vm_id: reference.vmId, system: reference.system, system_id: reference.systemId, ref: reference.ref })
     .onConflict((conflict) => conflict.columns(['system', 'system_id', 'ref', 'vm_id']).doUpdateSet({ valid_to: null }))

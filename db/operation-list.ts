@@ -75,6 +75,7 @@ export function operationView(db: Queryable, tenant: string | null, id: string) 
           .select([
             'r.id',
             'r.operation_id',
+            'r.step',
             'r.system',
             'r.system_name',
             'r.ref',
@@ -82,6 +83,7 @@ export function operationView(db: Queryable, tenant: string | null, id: string) 
             'r.remove_with',
             'r.created_at',
             'r.cleared_at',
+            'r.cleared_by',
           ])
           .whereRef('r.operation_id', '=', 'o.id')
           .orderBy('r.created_at')

@@ -4,6 +4,7 @@
  */
 import { sql } from 'kysely';
 import type { Queryable } from './connect.ts';
+import type { WorkflowRun } from './runs.ts';
 
 function startable(db: Queryable) {
   return db
@@ -17,6 +18,8 @@ function startable(db: Queryable) {
       'o.origin',
       'o.vm_id',
       'o.workflow_id',
+      'o.recovery',
+      'o.lost',
       'vm.name as vm_name',
       'dc.name as datacenter_name',
       'dc.task_queue',
@@ -29,13 +32,18 @@ export function startableOperation(db: Queryable, operationId: string) {
   return startable(db).where('o.id', '=', operationId).executeTakeFirstOrThrow();
 }
 
-/** Operations that no run has taken up, oldest first, with their age in milliseconds by the database's clock. */
+/**
+ * Operations that no run has taken up, oldest first, with their age in milliseconds by the database's clock: since they
+ * were requested, or since their last run was lost.
+ */
 export function unboundOperations(db: Queryable, olderThanMs: number) {
+  const waitingSince = sql<Date>`coalesce(o.handed_over_at, o.created_at)`;
   return startable(db)
-    .select(sql<number>`extract(epoch from now() - o.created_at)::float8 * 1000`.as('age_ms'))
+    .select(sql<number>`extract(epoch from now() - ${waitingSince})::float8 * 1000`.as('age_ms'))
     .where('o.finished_at', 'is', null)
     .where('o.run_id', 'is', null)
-    .where('o.created_at', '<', sql<Date>`now() - ${olderThanMs} * interval '1 millisecond'`)
+    .where('o.settlement', 'is', null)
+    .where(waitingSince, '<', sql<Date>`now() - ${olderThanMs} * interval '1 millisecond'`)
     .orderBy('o.created_at')
     .limit(200)
     .execute();
@@ -43,11 +51,32 @@ export function unboundOperations(db: Queryable, olderThanMs: number) {
 
 /** Open operations that a run has taken up. */
 export function boundOpenOperations(db: Queryable) {
-  return db
+  return (
+    db
+      .selectFrom('operation')
+      .select(['id', 'workflow_id', 'run_id', 'cancel_requested_at'])
+      .where('finished_at', 'is', null)
+      .where('run_id', 'is not', null)
+      // What an operator has settled is carried on by nobody.
+      .where('settlement', 'is', null)
+      .orderBy('created_at')
+      .execute()
+  );
+}
+
+/** Of these runs, those that no open operation is waiting for: reset runs, and runs whose operation has ended. */
+export async function strayRuns<R extends WorkflowRun>(db: Queryable, runs: readonly R[]): Promise<R[]> {
+  if (runs.length === 0) return [];
+  const ids = runs.map((run) => run.workflowId);
+  const owners = await db
     .selectFrom('operation')
-    .select(['id', 'workflow_id', 'run_id', 'recovery'])
+    .select(['workflow_id', 'run_id'])
+    .where('workflow_id', 'in', ids)
     .where('finished_at', 'is', null)
-    .where('run_id', 'is not', null)
-    .orderBy('created_at')
     .execute();
+  const owner = new Map(owners.map((operation) => [operation.workflow_id, operation.run_id]));
+  return runs.filter(({ workflowId, runId }) => {
+    const bound = owner.get(workflowId);
+    return bound === undefined || (bound !== null && bound !== runId);
+  });
 }

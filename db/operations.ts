@@ -91,11 +91,13 @@ export async function requestOperation(trx: Queryable, wanted: NewOperation): Pr
     .where('vm_id', '=', vm.id)
     .execute();
   await insertSteps(trx, id, wanted.steps);
+  const forced = wanted.request.forceUndeploy === true;
   await recordEvent(trx, {
     entity: 'VIRTUAL_MACHINE',
     action: OPERATION_ACTIONS[kind].begin,
-    severity: 'INFO',
-    message: `${sentenceStart(kind)} of ${vm.name} was requested by ${wanted.requestedBy}.`,
+    // It may leave something behind on purpose.
+    severity: forced ? 'WARN' : 'INFO',
+    message: `${forced ? 'A forced undeploy' : sentenceStart(kind)} of ${vm.name} was requested by ${wanted.requestedBy}.`,
     enterpriseId: vm.enterpriseId,
     datacenterId: vm.datacenterId,
     vmId: vm.id,
@@ -179,6 +181,8 @@ export function heldBy(runId: string) {
   return (eb: ExpressionBuilder<DB & { o: OperationTable }, 'o'>) =>
     eb.and([
       eb('o.finished_at', 'is', null),
+      // What an operator has settled is no run's any more.
+      eb('o.settlement', 'is', null),
       eb('o.run_id', '=', runId),
       eb.exists(
         eb
@@ -200,51 +204,6 @@ export async function isHeldBy(db: Queryable, operationId: string, runId: string
     .where(heldBy(runId))
     .executeTakeFirst();
   return row !== undefined;
-}
-
-/**
- * Binds a run to its operation, once; the same run may ask again after a lost answer.
- * @returns the operation, or `undefined` when it is closed or belongs to another run.
- */
-export async function bindRun(db: Queryable, operationId: string, runId: string): Promise<OperationRow | undefined> {
-  await db
-    .updateTable('operation')
-    .set({ run_id: runId, bound_at: sql<Date>`now()`, started_at: sql<Date>`now()`, state: 'RUNNING' })
-    .where('id', '=', operationId)
-    .where('run_id', 'is', null)
-    .where('finished_at', 'is', null)
-    .execute();
-  return db
-    .selectFrom('operation as o')
-    .selectAll('o')
-    .where('o.id', '=', operationId)
-    .where(heldBy(runId))
-    .executeTakeFirst();
-}
-
-/** What may be done about a wish to cancel. */
-export type CancelDecision = 'PREVENTED' | 'ROLLING_BACK' | 'TOO_LATE';
-
-/**
- * Decides, once and for all callers, whether the operation is cancelled: only while its point of no return is not
- * crossed. The row is the answer.
- */
-export async function decideCancel(db: Queryable, operationId: string, by: string): Promise<CancelDecision> {
-  await db
-    .updateTable('operation')
-    .set({ cancel_requested_at: sql<Date>`now()`, cancel_requested_by: by })
-    .where('id', '=', operationId)
-    .where('finished_at', 'is', null)
-    .where('point_of_no_return_at', 'is', null)
-    .where('cancel_requested_at', 'is', null)
-    .execute();
-  const row = await db
-    .selectFrom('operation')
-    .select(['cancel_requested_at', 'run_id', 'finished_at'])
-    .where('id', '=', operationId)
-    .executeTakeFirst();
-  if (row === undefined || row.finished_at !== null || row.cancel_requested_at === null) return 'TOO_LATE';
-  return row.run_id === null ? 'PREVENTED' : 'ROLLING_BACK';
 }
 
 /**

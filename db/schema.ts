@@ -21,8 +21,10 @@ import type {
   ResultStatus,
   Role,
   ScheduleRef,
+  SeenVm,
   SessionKind,
   SessionState,
+  Settlement,
   Severity,
   StepMade,
   StepName,
@@ -180,8 +182,10 @@ export interface OperationTable {
   error: NullableJson<OperationError>;
   fence: number;
   finished_at: Timestamp | null;
+  handed_over_at: Timestamp | null;
   id: Generated<string>;
   kind: OperationKind;
+  lost: string | null;
   needs_attention: Generated<boolean>;
   origin: Defaulted<OperationOrigin>;
   point_of_no_return_at: Timestamp | null;
@@ -190,6 +194,8 @@ export interface OperationTable {
   request: WithDefault<OperationRequest>;
   requested_by: string;
   run_id: string | null;
+  seen: NullableJson<SeenVm>;
+  settlement: NullableJson<Settlement>;
   started_at: Timestamp | null;
   state: Defaulted<OperationState>;
   vm_id: string;
@@ -208,9 +214,11 @@ export interface ResidueTable {
   created_at: DefaultTimestamp;
   description: string;
   id: Generated<string>;
+  manager_id: string | null;
   operation_id: string;
   ref: string;
   remove_with: string;
+  step: StepName;
   system: 'HYPERVISOR' | 'BACKUP_SYSTEM';
   system_name: string;
   vm_id: string;

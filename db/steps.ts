@@ -5,12 +5,12 @@
  * the operation may write to the outside or finish the step, so an old attempt that wakes up changes nothing.
  * @module
  */
-import { type Selectable, sql } from 'kysely';
+import { type ExpressionBuilder, type Selectable, sql } from 'kysely';
 import type { CompensationState, OperationError, StepName } from '../domain/operations.ts';
 import type { StepMade, StepUndoInput } from './columns.ts';
 import type { Queryable } from './connect.ts';
-import { heldBy, NO_MANAGER } from './operations.ts';
-import type { StepTable } from './schema.ts';
+import { heldBy, isHeldBy, NO_MANAGER } from './operations.ts';
+import type { DB, StepTable } from './schema.ts';
 
 export type StepRow = Selectable<StepTable>;
 
@@ -31,19 +31,6 @@ function keyColumns(key: StepKey) {
   return { operation_id: key.operationId, name: key.name, manager_id: key.managerId ?? NO_MANAGER };
 }
 
-const DIRECTIONS = {
-  forward: {
-    attempts: sql<number>`attempts + 1`,
-    state: 'RUNNING' as const,
-    first_attempt_at: sql<Date>`coalesce(first_attempt_at, now())`,
-  },
-  undo: {
-    compensation: 'RUNNING' as const,
-    compensation_attempts: sql<number>`compensation_attempts + 1`,
-    compensation_started_at: sql<Date>`coalesce(compensation_started_at, now())`,
-  },
-};
-
 /** What an attempt finds. */
 export interface BegunAttempt {
   /** A newer attempt has begun, or the step is being undone: this one comes too late. */
@@ -57,88 +44,109 @@ export interface BegunAttempt {
   readonly settlesInMs: number;
 }
 
+/** An attempt that wants to begin. */
+export interface AttemptRequest {
+  readonly runId: string;
+  readonly direction: 'forward' | 'undo';
+  /** After how long a permitted write can have no further effect. Milliseconds. */
+  readonly settleMs: number;
+  /** The number of the activity's attempt: one that begins late must not overtake a newer one. */
+  readonly activityAttempt: number;
+}
+
 /**
- * Begins an attempt.
- * @param settleMs after how long a permitted write can have no further effect.
+ * Begins an attempt. A forward attempt of a step that is finished begins nothing and finds the step as it is.
  * @returns `undefined` when the operation is closed, or is another run's by now.
  */
 export async function beginAttempt(
   db: Queryable,
   key: StepKey,
-  options: {
-    readonly runId: string;
-    readonly direction: 'forward' | 'undo';
-    readonly settleMs: number;
-    /** The number of the activity's attempt: one that begins late must not overtake a newer one. */
-    readonly activityAttempt: number;
-  },
+  request: AttemptRequest,
 ): Promise<BegunAttempt | undefined> {
-  return db.transaction().execute(async (trx) => {
-    const held = await trx
-      .selectFrom('operation as o')
-      .select('o.id')
-      .where('o.id', '=', key.operationId)
-      .where(heldBy(options.runId))
-      // Ordered with every other writer of this operation, so that no attempt begins while it is being finished.
-      .forUpdate()
-      .executeTakeFirst();
-    if (held === undefined) return undefined;
-    const { rows } = await sql<{ settles_in_ms: number }>`
-      select case
-        when attempt_ended_at is not null or write_permitted_at is null then 0
-        else greatest(0, extract(epoch from write_permitted_at - now()) * 1000 + ${options.settleMs})
-      end::float8 as settles_in_ms
-      from step
-      where operation_id = ${key.operationId} and name = ${key.name} and manager_id = ${key.managerId ?? NO_MANAGER}
-    `.execute(trx);
-    const settlesInMs = rows[0]?.settles_in_ms;
-    if (settlesInMs === undefined) throw new Error(`operation ${key.operationId} has no step ${key.name}`);
-    const before = await stepByKey(trx, key);
-    if (options.direction === 'forward' && (before.state === 'DONE' || before.state === 'SKIPPED')) {
-      return { epoch: before.epoch, step: before, settlesInMs: 0, tooLate: false };
-    }
-    const newest = options.direction === 'forward' ? before.activity_attempt : before.undo_activity_attempt;
-    const undoing = options.direction === 'forward' && before.compensation !== null;
-    if (undoing || options.activityAttempt < newest) {
-      return { epoch: before.epoch, step: before, settlesInMs: 0, tooLate: true };
-    }
-    const step = await trx
-      .updateTable('step')
-
-      .set({
-        ...DIRECTIONS[options.direction],
-        ...(options.direction === 'forward'
-          ? { activity_attempt: options.activityAttempt }
-          : { undo_activity_attempt: options.activityAttempt }),
-        epoch: sql<number>`epoch + 1`,
-        attempt_ended_at: null,
-      })
-      .where((eb) => eb.and(keyColumns(key)))
-      .returningAll()
-      .executeTakeFirstOrThrow();
+  const begun = await takeEpoch(db, key, request);
+  if (begun !== undefined) {
+    const { settles_in_ms: settlesInMs, ...step } = begun;
     return { epoch: step.epoch, step, settlesInMs, tooLate: false };
-  });
-}
-
-function stepByKey(db: Queryable, key: StepKey): Promise<StepRow> {
-  return db
+  }
+  // The reasons for not beginning are for good: none of them can have passed since.
+  if (!(await isHeldBy(db, key.operationId, request.runId))) return undefined;
+  const step = await db
     .selectFrom('step')
     .selectAll()
     .where((eb) => eb.and(keyColumns(key)))
-    .executeTakeFirstOrThrow();
+    .executeTakeFirst();
+  if (step === undefined) throw new Error(`operation ${key.operationId} has no step ${key.name}`);
+  const finished = request.direction === 'forward' && isFinished(step);
+  return { epoch: step.epoch, step, settlesInMs: 0, tooLate: !finished };
+}
+
+function isFinished(step: StepRow): boolean {
+  return step.state === 'DONE' || step.state === 'SKIPPED';
+}
+
+/**
+ * One statement, since every step waits for it. The operation's row is locked first: that orders it with every other
+ * writer of the operation, so that no attempt begins while it is being finished. `old` is the step's row as it was
+ * replaced, also where another attempt was permitted a write in the last moment.
+ */
+function takeEpoch(db: Queryable, key: StepKey, { runId, direction, settleMs, activityAttempt }: AttemptRequest) {
+  const changes =
+    direction === 'forward'
+      ? {
+          attempts: sql<number>`step.attempts + 1`,
+          activity_attempt: activityAttempt,
+          state: 'RUNNING' as const,
+          first_attempt_at: sql<Date>`coalesce(step.first_attempt_at, now())`,
+        }
+      : {
+          compensation: 'RUNNING' as const,
+          compensation_attempts: sql<number>`step.compensation_attempts + 1`,
+          undo_activity_attempt: activityAttempt,
+          compensation_started_at: sql<Date>`coalesce(step.compensation_started_at, now())`,
+        };
+  const mayBegin =
+    direction === 'forward'
+      ? sql<boolean>`step.state not in ('DONE', 'SKIPPED') and step.compensation is null
+                     and step.activity_attempt <= ${activityAttempt}`
+      : sql<boolean>`step.undo_activity_attempt <= ${activityAttempt}`;
+  return db
+    .with('held', (qb) =>
+      qb
+        .selectFrom('operation as o')
+        .select('o.id')
+        .where('o.id', '=', key.operationId)
+        .where(heldBy(runId))
+        .forUpdate(),
+    )
+    .updateTable('step')
+    .set({ ...changes, epoch: sql<number>`step.epoch + 1`, attempt_ended_at: null })
+    .where((eb) => eb.and(keyColumns(key)))
+    .where(mayBegin)
+    .where((eb) => eb.exists(eb.selectFrom('held').select('held.id')))
+    .returningAll()
+    .returning(
+      sql<number>`case
+        when old.attempt_ended_at is not null or old.write_permitted_at is null then 0
+        else greatest(0, extract(epoch from old.write_permitted_at - now()) * 1000 + ${settleMs})
+      end::float8`.as('settles_in_ms'),
+    )
+    .executeTakeFirst();
 }
 
 /** The rows of this attempt's step, while the attempt is the newest of the run that holds the operation. */
 function mine(attempt: Attempt) {
-  const { operation_id, name, manager_id } = keyColumns(attempt);
-  return sql<boolean>`
-    step.operation_id = ${operation_id} and step.name = ${name} and step.manager_id = ${manager_id}
-    and step.epoch = ${attempt.epoch}
-    and exists (
-      select from operation as o
-      join vm_lock as l on l.vm_id = o.vm_id and l.operation_id = o.id and l.fence = o.fence
-      where o.id = step.operation_id and o.run_id = ${attempt.runId} and o.finished_at is null
-    )`;
+  return (eb: ExpressionBuilder<DB, 'step'>) =>
+    eb.and([
+      eb.and(keyColumns(attempt)),
+      eb('step.epoch', '=', attempt.epoch),
+      eb.exists(
+        eb
+          .selectFrom('operation as o')
+          .select('o.id')
+          .where('o.id', '=', attempt.operationId)
+          .where(heldBy(attempt.runId)),
+      ),
+    ]);
 }
 
 /**

@@ -49,14 +49,16 @@ function visible(db: Queryable, tenant: string | null) {
     .leftJoin('vm_lock as lock', (join) =>
       join.onRef('lock.vm_id', '=', 'vm.id').on('lock.operation_id', 'is not', null),
     )
+    .leftJoin('operation as holder', 'holder.id', 'lock.operation_id')
     .selectAll('vm')
     .select([
       'lock.operation_id as lock_operation_id',
-      'lock.kind as lock_kind',
+      'holder.kind as lock_kind',
+      'holder.requested_by as lock_requested_by',
       'lock.reason as lock_reason',
       'lock.since as lock_since',
     ])
-    .select(sql<number | null>`extract(epoch from now() - lock.since)::int`.as('lock_age_seconds'))
+    .select(sql<number | null>`floor(extract(epoch from now() - lock.since))::int`.as('lock_age_seconds'))
     .select((eb) => [
       eb
         .selectFrom('vm_reference as r')
@@ -82,6 +84,7 @@ function visible(db: Queryable, tenant: string | null) {
           .select([
             'residue.id',
             'residue.operation_id',
+            'residue.step',
             'residue.system',
             'residue.system_name',
             'residue.ref',

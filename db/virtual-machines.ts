@@ -22,14 +22,16 @@ export interface LockedVm {
 /**
  * Reads a VM and keeps its row from changing until the transaction ends.
  * @param enterpriseId whose VMs may be seen; `null`: everybody's.
+ * @param alsoDeleted what a deleted VM has left behind can still be cleaned up.
  */
-export async function lockVm(trx: Queryable, vmId: string, enterpriseId: string | null): Promise<LockedVm | undefined> {
-  let query = trx
-    .selectFrom('virtual_machine as vm')
-    .selectAll('vm')
-    .where('vm.id', '=', vmId)
-    .where('vm.deleted_at', 'is', null)
-    .forUpdate();
+export async function lockVm(
+  trx: Queryable,
+  vmId: string,
+  enterpriseId: string | null,
+  alsoDeleted = false,
+): Promise<LockedVm | undefined> {
+  let query = trx.selectFrom('virtual_machine as vm').selectAll('vm').where('vm.id', '=', vmId).forUpdate();
+  if (!alsoDeleted) query = query.where('vm.deleted_at', 'is', null);
   if (enterpriseId !== null) query = query.where('vm.enterprise_id', '=', enterpriseId);
   const row = await query.executeTakeFirst();
   if (row === undefined) return undefined;

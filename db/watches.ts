@@ -54,7 +54,8 @@ export async function markManagerUsed(db: Queryable, managerId: string): Promise
     .execute();
 }
 
-const needsWatch = sql<boolean>`(
+/** Whether anything of the manager `m` wants watching. */
+export const needsWatch = sql<boolean>`(
   exists (select from session s where s.manager_id = m.id and s.state in ('RUNNING', 'UNKNOWN'))
   or exists (select from session s where s.manager_id = m.id and s.notified_at is null)
   or exists (select from vm_reference r where r.system = 'BACKUP_SYSTEM' and r.system_id = m.id)

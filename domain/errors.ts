@@ -46,7 +46,8 @@ export const ERRORS = {
   VM_BEING_BACKED_UP: { status: 409, title: 'The backup system is working on the virtual machine' },
   VM_NAME_IN_USE: { status: 409, title: 'The enterprise has a virtual machine of this name' },
   NOTHING_TO_RECONFIGURE: { status: 422, title: 'The virtual machine already is as the request says' },
-  VM_DISKS_NOT_RECONFIGURABLE: { status: 422, title: 'The disks of a deployed virtual machine cannot be changed yet' },
+  VM_HARDWARE_DIFFERS: { status: 409, title: 'The hypervisor has other disks than Holdfast knows' },
+  VM_DISK_CANNOT_SHRINK: { status: 422, title: 'A disk cannot become smaller' },
 
   // Backup policies and schedules
   BACKUP_NON_VALID_TYPE: { status: 422, title: 'The backup type is not offered', legacy: 'BC-5' },
@@ -145,9 +146,15 @@ export const ERRORS = {
   HYPERVISOR_UNREACHABLE: { status: 502, title: 'The hypervisor cannot be reached' },
   HYPERVISOR_REFUSED: { status: 502, title: 'The hypervisor refuses the request' },
   HYPERVISOR_FAILED: { status: 502, title: 'The hypervisor failed' },
+  HYPERVISOR_VM_NOT_FOUND: { status: 404, title: 'The hypervisor has no such machine' },
+  HYPERVISOR_VM_IN_USE: { status: 409, title: 'The machine belongs to another virtual machine already' },
   NOT_STARTED_IN_TIME: { status: 503, title: 'The operation could not be started in time' },
   RUN_LOST: { status: 500, title: 'The run of the operation ended without finishing it' },
   CANCELLED: { status: 409, title: 'The operation was cancelled' },
+  OPERATION_ENDED: { status: 409, title: 'The operation has ended' },
+  OPERATION_NOT_SETTLEABLE: { status: 409, title: 'The operation can still find out how it ends' },
+  OPERATION_SETTLED: { status: 409, title: 'An operator decided how the operation ends' },
+  NOTHING_TO_CLEAN: { status: 409, title: 'The operation has left nothing behind' },
 } as const satisfies Record<string, ErrorDefinition>;
 
 export type ErrorCode = keyof typeof ERRORS;

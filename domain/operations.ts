@@ -33,6 +33,7 @@ export function isTerminal(state: string): state is TerminalState {
 }
 
 export const STEP_NAMES = [
+  'REGISTER',
   'ALLOCATE',
   'CONFIGURE',
   'POWER_ON',
@@ -48,6 +49,8 @@ export const STEP_NAMES = [
   'WATCH',
   'REFRESH',
   'RECORD',
+  'CLEAN_HYPERVISOR',
+  'CLEAN_BACKUP_SYSTEM',
 ] as const;
 export type StepName = (typeof STEP_NAMES)[number];
 
@@ -65,7 +68,7 @@ export const OBSERVED_STEPS: readonly StepName[] = ['OBSERVE', 'WATCH', 'REFRESH
  * one that is `SKIPPED` with the reason.
  */
 export const STEPS: Readonly<Record<OperationKind, readonly StepName[]>> = {
-  REGISTER: [],
+  REGISTER: ['REGISTER'],
   DEPLOY: ['ALLOCATE', 'CONFIGURE', 'POWER_ON', 'BACKUP_SCHEDULE'],
   RECONFIGURE: ['RECONFIGURE', 'BACKUP_SCHEDULE', 'COMMIT_DISKS'],
   UNDEPLOY: ['BACKUP_SCHEDULE', 'POWER_OFF', 'DECONFIGURE', 'DEALLOCATE'],
@@ -75,7 +78,7 @@ export const STEPS: Readonly<Record<OperationKind, readonly StepName[]>> = {
   SCHEDULED_BACKUP: OBSERVED_STEPS,
   RESTORE: ['REQUEST_RESTORE', 'WATCH', 'REFRESH', 'BACKUP_SCHEDULE', 'RECORD'],
   SCHEDULE_REFRESH: ['BACKUP_SCHEDULE'],
-  CLEANUP: [],
+  CLEANUP: ['CLEAN_HYPERVISOR', 'CLEAN_BACKUP_SYSTEM'],
 };
 
 /**
@@ -86,6 +89,31 @@ export const POINT_OF_NO_RETURN: Readonly<Partial<Record<OperationKind, StepName
   RECONFIGURE: 'COMMIT_DISKS',
   UNDEPLOY: 'DECONFIGURE',
 };
+
+/**
+ * How an operation whose run was lost is carried on.
+ * - `FORWARD`: it is past its point of no return, or has none: what is left is done.
+ * - `WATCH`: the backup system has been asked, or may have been: what became of that is found out.
+ * - `UNDO`: everything it began is undone.
+ */
+export type RecoveryMode = 'FORWARD' | 'WATCH' | 'UNDO';
+
+/** Chooses how a lost run's operation is carried on, from what the database knows of it. */
+export function recoveryMode(operation: {
+  readonly kind: OperationKind;
+  readonly origin: OperationOrigin;
+  readonly crossed: boolean;
+  /** A session of it is known, or its start was sent and may have begun one. */
+  readonly sessionPossible: boolean;
+  /** The undo of one of its steps has begun. */
+  readonly undoing: boolean;
+}): RecoveryMode {
+  const { kind, origin, crossed, sessionPossible, undoing } = operation;
+  if (crossed || kind === 'CLEANUP') return 'FORWARD';
+  if (undoing) return 'UNDO';
+  if (origin === 'BACKUP_SYSTEM' || sessionPossible) return 'WATCH';
+  return 'UNDO';
+}
 
 /** The error of an operation or a step, as the API shows it. */
 export interface OperationError {

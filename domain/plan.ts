@@ -4,7 +4,7 @@
  */
 import { OBSERVED_STEPS, type OperationKind, type OperationOrigin, STEPS, type StepName } from './operations.ts';
 import { type BackupSchedule, sameSchedule } from './schedules.ts';
-import { type Hardware, sameDisks, sameHardware } from './virtual-machines.ts';
+import { diskChanges, type Hardware, sameHardware } from './virtual-machines.ts';
 
 /** A step of a plan; `skip` says why it is left out. */
 export interface PlannedStep {
@@ -46,16 +46,18 @@ function skipReason(name: StepName, { kind, hardware }: Intention): string | nul
   if (name === 'RECONFIGURE' && hardware !== undefined && sameHardware(hardware.current, hardware.desired)) {
     return 'the hardware stays as it is';
   }
-  if (
-    name === 'COMMIT_DISKS' &&
-    (hardware === undefined || sameDisks(hardware.current.disks, hardware.desired.disks))
-  ) {
-    return 'no disk changes';
-  }
+  if (name === 'COMMIT_DISKS' && !hasFinalChanges(hardware)) return 'no disk grows and none is removed';
   if (name === 'REFRESH' && kind === 'SCHEDULED_BACKUP') {
     return 'a backup does not change the virtual machine';
   }
   return null;
+}
+
+/** An added disk can be taken away again; a grown one cannot shrink, and what was on a deleted one is gone. */
+function hasFinalChanges(hardware: Intention['hardware']): boolean {
+  if (hardware === undefined) return false;
+  const { grown, removed } = diskChanges(hardware.current.disks, hardware.desired.disks);
+  return grown.length + removed.length > 0;
 }
 
 /** One BACKUP_SCHEDULE per manager that has or shall have a schedule; a single skipped one where there is none. */

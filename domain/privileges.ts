@@ -21,6 +21,12 @@ export const PRIVILEGES = [
   /** Choose the disks that a policy leaves to the VM. */
   'VAPP_MANAGE_BACKUP_DISKS',
   'VAPP_RESTORE_BACKUP',
+  /** Make a VM of any machine of a datacenter: whoever may do it can then read, change and remove that machine. */
+  'VAPP_REGISTER',
+  /** Undeploy a VM although its schedule cannot be removed: what is left then lies in the provider's backup system. */
+  'VAPP_FORCE_UNDEPLOY',
+  /** Decide how an operation ends whose outcome nobody can find out. */
+  'OPERATION_SETTLE',
   'EVENTLOG_VIEW_ENTERPRISE',
   'EVENTLOG_VIEW_ALL',
 ] as const;
@@ -45,6 +51,8 @@ export const ROLE_PRIVILEGES: Readonly<Record<Role, readonly Privilege[]>> = {
     'VAPP_MANAGE_BACKUP',
     'VAPP_DEFINE_BACKUP_INFO',
     'VAPP_MANAGE_BACKUP_DISKS',
+    'VAPP_REGISTER',
+    'VAPP_FORCE_UNDEPLOY',
     'EVENTLOG_VIEW_ALL',
   ],
 };

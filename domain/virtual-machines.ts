@@ -52,6 +52,30 @@ export function sameHardware(a: Hardware, b: Hardware): boolean {
   return a.cpu === b.cpu && a.memoryMiB === b.memoryMiB && sameDisks(a.disks, b.disks);
 }
 
+/** What becomes of the disks of a VM; a label that is kept means the same disk. */
+export interface DiskChanges {
+  readonly added: readonly Disk[];
+  /** With their new size. */
+  readonly grown: readonly Disk[];
+  /** With the size that they are asked to have: nobody can give them that without losing what is on them. */
+  readonly shrunk: readonly Disk[];
+  /** As they are now. */
+  readonly removed: readonly Disk[];
+}
+
+/** What has to happen to the disks that are there so that they become the wanted ones. */
+export function diskChanges(current: readonly Disk[], wanted: readonly Disk[]): DiskChanges {
+  const sizes = new Map(current.map((disk) => [disk.label, disk.sizeGiB]));
+  const labels = new Set(wanted.map((disk) => disk.label));
+  const size = (disk: Disk): number => sizes.get(disk.label) ?? disk.sizeGiB;
+  return {
+    added: wanted.filter((disk) => !sizes.has(disk.label)),
+    grown: wanted.filter((disk) => disk.sizeGiB > size(disk)),
+    shrunk: wanted.filter((disk) => disk.sizeGiB < size(disk)),
+    removed: current.filter((disk) => !labels.has(disk.label)),
+  };
+}
+
 /** Whether two lists hold the same disks with the same sizes, in any order. */
 export function sameDisks(a: readonly Disk[], b: readonly Disk[]): boolean {
   if (a.length !== b.length) return false;

@@ -3,7 +3,7 @@
  * Everything here is stored in Temporal's history: small, and free of secrets and personal data.
  * @module
  */
-import type { OperationError, OperationKind, StepName, TerminalState } from '../domain/operations.ts';
+import type { OperationError, OperationKind, RecoveryMode, StepName, TerminalState } from '../domain/operations.ts';
 import type { SessionKind, SessionState } from '../domain/results.ts';
 
 /** How long things are retried. A workflow's input, so that tests use milliseconds where operators use hours. */
@@ -28,6 +28,8 @@ export interface BriefedStep {
   readonly managerName: string | null;
   /** Why the step is left out; `null` when it is to be done. */
   readonly skip: string | null;
+  /** How far an earlier run has come with it; `null`: none has begun it. */
+  readonly before: 'BEGUN' | 'DONE' | 'UNDONE' | null;
 }
 
 /** What a run is told when it begins. */
@@ -37,6 +39,16 @@ export interface Briefing {
   readonly datacenterName: string;
   readonly enterpriseName: string;
   readonly steps: readonly BriefedStep[];
+  /** UNDEPLOY: go on past a backup system that does not remove its schedule. */
+  readonly force: boolean;
+  /** How an operation is carried on whose run was lost; `null` for its first run. */
+  readonly recovery: {
+    readonly mode: RecoveryMode;
+    /** How the run was lost, in words. */
+    readonly lost: string;
+    /** A cancel was promised before the run was lost. */
+    readonly cancelled: boolean;
+  } | null;
 }
 
 /** The input of an activity that makes an attempt of a step. */
@@ -87,6 +99,8 @@ export interface ControlActivities {
 
 /** Activities that touch a hypervisor or a backup system. Each records its own step. */
 export interface StepActivities {
+  /** Takes over a machine that runs in the hypervisor already. */
+  register(step: StepInput): Promise<void>;
   allocate(step: StepInput): Promise<void>;
   configure(step: StepInput): Promise<void>;
   powerOn(step: StepInput): Promise<void>;
@@ -108,6 +122,12 @@ export interface StepActivities {
   ensureNoSession(step: StepInput): Promise<void>;
   /** Asks the backup system to stop the operation's session; false when it cannot. */
   cancelSession(step: StepInput): Promise<boolean>;
+  /** Notes what the VM is like in the hypervisor when its operation can go neither on nor back. */
+  seeVm(step: StepInput): Promise<void>;
+  /** Clears what an earlier operation left in the hypervisor. */
+  cleanHypervisor(step: StepInput): Promise<void>;
+  /** Clears what an earlier operation left in one backup system. */
+  cleanBackupSystem(step: StepInput): Promise<void>;
   undoStep(undo: UndoInput): Promise<void>;
 }
 

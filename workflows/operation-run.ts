@@ -7,13 +7,9 @@ import {
   ApplicationFailure,
   CancellationScope,
   CancelledFailure,
-  condition,
-  defineSignal,
   isCancellation,
   log,
   proxyActivities,
-  setCurrentDetails,
-  setHandler,
   upsertSearchAttributes,
 } from '@temporalio/workflow';
 import {
@@ -27,21 +23,16 @@ import {
 import {
   type BriefedStep,
   type Briefing,
-  type ControlActivities,
   type OperationInput,
-  SESSION_CHANGED,
   type SessionView,
   type StepActivities,
   type StepInput,
 } from './contract.ts';
 import { applicationFailure, errorOf, isFenced } from './failures.ts';
+import { control } from './control.ts';
+import { Checklist, describeStep } from './checklist.ts';
 import { NEEDS_ATTENTION } from './search-attributes.ts';
-
-/** The database may be away for a while; an operation waits for it rather than fail. */
-const control = proxyActivities<ControlActivities>({
-  startToCloseTimeout: '30s',
-  retry: { initialInterval: '500ms', maximumInterval: '15s' },
-});
+import { SessionWatch } from './session-watch.ts';
 
 /**
  * A step that is being cancelled is waited for before any undo starts: the SDK's default would let the undo run beside
@@ -53,11 +44,6 @@ export const steps = proxyActivities<StepActivities>({
   cancellationType: 'WAIT_CANCELLATION_COMPLETED',
   retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '30s' },
 });
-
-const sessionChanged = defineSignal(SESSION_CHANGED);
-
-/** A session's end comes as a notice; without one the row is read again after this time. */
-const REREAD = '1 hour';
 
 /** What an operation becomes when its story fails: lifecycle operations roll back, backups and restores have failed. */
 export type OnFailure = 'ROLL_BACK' | 'FAIL';
@@ -75,9 +61,22 @@ export async function runOperation(
   onFailure: OnFailure,
   story: (operation: OperationRun) => Promise<void>,
 ): Promise<void> {
-  const notices = new SessionNotices();
+  try {
+    await run(input, onFailure, story);
+  } catch (error) {
+    throw isFenced(error) ? applicationFailure(error) : error;
+  }
+}
+
+async function run(
+  input: OperationInput,
+  onFailure: OnFailure,
+  story: (operation: OperationRun) => Promise<void>,
+): Promise<void> {
+  const session = new SessionWatch(input.operationId);
   const briefing = await CancellationScope.nonCancellable(() => control.beginOperation(input.operationId));
-  const operation = new OperationRun(input, briefing, notices, onFailure);
+  const operation = new OperationRun(input, briefing, session, onFailure);
+  const { recovery } = briefing;
   const finish = (outcome: TerminalState, error: OperationError | null) =>
     CancellationScope.nonCancellable(() =>
       control.finishOperation({ operationId: input.operationId, outcome, error, unlessCancelled: operation.mayGoBack }),
@@ -89,7 +88,8 @@ export async function runOperation(
 
   let failure: unknown;
   try {
-    await story(operation);
+    if (recovery?.mode === 'UNDO') throw runLost(recovery.lost);
+    await (operation.mayStop ? story(operation) : CancellationScope.nonCancellable(() => story(operation)));
     // A cancel that came while the last step was ending still counts: nothing has been finished yet.
     if (operation.mayGoBack && CancellationScope.current().consideredCancelled) throw cancelled();
     if ((await finish('SUCCEEDED', null)) === 'SUCCEEDED') return;
@@ -109,6 +109,12 @@ export async function runOperation(
   });
 }
 
+/** What failed when a run was lost and what it had begun is undone. */
+function runLost(lost: string): ApplicationFailure {
+  const error: OperationError = { code: 'RUN_LOST', message: `${lost}; what it had begun was undone` };
+  return ApplicationFailure.nonRetryable(error.message, error.code, error);
+}
+
 function cancelled(): CancelledFailure {
   return new CancelledFailure('the operation was cancelled');
 }
@@ -117,25 +123,37 @@ function cancelled(): CancelledFailure {
 export class OperationRun {
   readonly #input: OperationInput;
   readonly #briefing: Briefing;
-  readonly #notices: SessionNotices;
+  readonly #session: SessionWatch;
   readonly #onFailure: OnFailure;
   readonly #begun: BriefedStep[] = [];
-  readonly #marks = new Map<BriefedStep, string>();
+  readonly #checklist: Checklist;
   #crossed = false;
   /** Whether the backup system was asked to stop the session. */
   #cancelling = false;
 
-  constructor(input: OperationInput, briefing: Briefing, notices: SessionNotices, onFailure: OnFailure) {
+  constructor(input: OperationInput, briefing: Briefing, session: SessionWatch, onFailure: OnFailure) {
     this.#onFailure = onFailure;
     this.#input = input;
     this.#briefing = briefing;
-    this.#notices = notices;
-    for (const step of briefing.steps) if (step.skip !== null) this.#marks.set(step, 'skipped');
-    this.#showChecklist();
+    this.#session = session;
+    this.#crossed = briefing.recovery?.mode === 'FORWARD';
+    this.#checklist = new Checklist(briefing);
+    // What a lost run had begun and not undone is undone by the recovery.
+    if (briefing.recovery?.mode === 'UNDO') this.#begun.push(...briefing.steps.filter(isToUndo));
   }
 
   get kind(): OperationKind {
     return this.#briefing.kind;
+  }
+
+  /** Whether a failure of the backup system to remove a schedule is passed over. */
+  get force(): boolean {
+    return this.#briefing.force;
+  }
+
+  /** Whether a cancellation may reach the story: not when it can only go forward. */
+  get mayStop(): boolean {
+    return this.#briefing.recovery?.mode !== 'FORWARD';
   }
 
   /** Whether a cancel can still be obeyed by undoing everything. */
@@ -145,9 +163,11 @@ export class OperationRun {
 
   /**
    * Takes every step of that name (BACKUP_SCHEDULE: one per backup manager). Its undo is registered before it begins,
-   * since a step that failed or was cancelled may have had its effect.
+   * since a step that failed or was cancelled may have had its effect. A recovery past the point of no return has it
+   * behind itself.
    */
   async step(name: StepName, activity: StepActivity): Promise<void> {
+    if (this.#crossed) return;
     for (const step of this.#planned(name)) {
       this.#begun.push(step);
       await this.#take(step, activity, this.#input.limits.stepRetryMs);
@@ -168,19 +188,34 @@ export class OperationRun {
     });
   }
 
-  /** Takes a step whose failure is left behind as residue, named when the operation ends, and fails nothing else. */
-  async residueStep(name: StepName, activity: StepActivity): Promise<void> {
-    try {
-      await this.closingStep(name, activity);
-    } catch (error) {
-      if (isFenced(error)) throw error;
-      log.error('a step is left behind as residue', { step: name, error: String(error) });
-      upsertSearchAttributes([{ key: NEEDS_ATTENTION, value: true }]);
-    }
+  /**
+   * Takes a step whose failure is left behind as residue, named when the operation ends, and fails nothing else: not
+   * even the same step in another backup system.
+   * @returns the failures.
+   */
+  async residueStep(name: StepName, activity: StepActivity): Promise<readonly unknown[]> {
+    const failures: unknown[] = [];
+    await CancellationScope.nonCancellable(async () => {
+      for (const step of this.#planned(name)) {
+        try {
+          await this.#take(step, activity, this.#input.limits.stepRetryMs);
+        } catch (error) {
+          if (isFenced(error)) throw error;
+          failures.push(error);
+          log.error('a step is left behind as residue', { step: name, error: String(error) });
+          upsertSearchAttributes([{ key: NEEDS_ATTENTION, value: true }]);
+        }
+      }
+    });
+    return failures;
   }
 
-  /** Fails with `VM_BEING_BACKED_UP`, before any effect, while a backup system works on the VM. */
+  /**
+   * Fails with `VM_BEING_BACKED_UP`, before any effect, while a backup system works on the VM. A recovery does not ask:
+   * its operation has begun, and the session may be its own.
+   */
   async ensureNoSession(): Promise<void> {
+    if (this.#briefing.recovery !== null) return;
     await steps.ensureNoSession.executeWithOptions({ summary: 'ask the backup systems for running sessions' }, [
       { operationId: this.#input.operationId, managerId: null, retryMs: this.#input.limits.stepRetryMs },
     ]);
@@ -207,43 +242,35 @@ export class OperationRun {
    */
   async watch(options: { readonly cancellable: boolean }): Promise<SessionView> {
     const step = this.#planned('WATCH')[0];
-    if (step !== undefined) this.#mark(step, 'under way');
+    if (step !== undefined) this.#checklist.mark(step, 'under way');
     const end = options.cancellable ? await this.#watchCancellably() : await this.#watchToTheEnd();
-    if (step !== undefined) this.#mark(step, end.succeeded ? 'done' : 'failed');
+    if (step !== undefined) this.#checklist.mark(step, end.succeeded ? 'done' : 'failed');
     return end;
   }
 
   async #watchCancellably(): Promise<SessionView> {
+    if (this.#briefing.recovery?.cancelled === true) return this.#watchWhatIsCancelled();
     try {
-      return await this.#untilEnded();
+      return await this.#session.end();
     } catch (error) {
       if (!isCancellation(error)) throw error;
-      return CancellationScope.nonCancellable(async () => {
-        this.#cancelling = await control.decideCancel(this.#input.operationId);
-        if (this.#cancelling) {
-          const step = { operationId: this.#input.operationId, managerId: null, retryMs: null };
-          await steps.cancelSession.executeWithOptions({ summary: 'ask the backup system to stop' }, [step]);
-        }
-        return this.#untilEnded();
-      });
+      return this.#watchWhatIsCancelled();
     }
+  }
+
+  #watchWhatIsCancelled(): Promise<SessionView> {
+    return CancellationScope.nonCancellable(async () => {
+      this.#cancelling = await control.decideCancel(this.#input.operationId);
+      if (this.#cancelling) {
+        const step = { operationId: this.#input.operationId, managerId: null, retryMs: null };
+        await steps.cancelSession.executeWithOptions({ summary: 'ask the backup system to stop' }, [step]);
+      }
+      return this.#session.end();
+    });
   }
 
   #watchToTheEnd(): Promise<SessionView> {
-    return CancellationScope.nonCancellable(() => this.#untilEnded());
-  }
-
-  async #untilEnded(): Promise<SessionView> {
-    let attention = false;
-    for (;;) {
-      this.#notices.clear();
-      const session = await control.lookAtSession(this.#input.operationId);
-      const unknown = session.state === 'UNKNOWN';
-      if (unknown !== attention) upsertSearchAttributes([{ key: NEEDS_ATTENTION, value: unknown }]);
-      attention = unknown;
-      if (session.ended) return session;
-      await condition(() => this.#notices.any, REREAD, { summary: 'the backup system works' });
-    }
+    return CancellationScope.nonCancellable(() => this.#session.end());
   }
 
   /**
@@ -251,22 +278,23 @@ export class OperationRun {
    * not stop the others.
    */
   async settleFailure(error: unknown): Promise<TerminalState> {
-    const wasCancelled = this.#cancelling
-      ? applicationFailure(error)?.type === 'BACKUP_CANCELLED'
-      : isCancellation(error) && (await control.decideCancel(this.#input.operationId));
-    if (this.#crossed) return 'FAILED';
+    const wasCancelled = await this.#wasCancelled(error);
+    if (this.#crossed) {
+      await this.#seeVm();
+      return 'FAILED';
+    }
     let residue = false;
     for (const step of this.#begun.toReversed()) {
       const undo = { ...this.#stepInput(step, this.#input.limits.undoRetryMs), name: step.name };
       try {
-        const forward = this.#marks.get(step) ?? '';
-        this.#mark(step, `${forward}, being undone`);
-        await steps.undoStep.executeWithOptions({ summary: `undo ${describe(step)}` }, [undo]);
-        this.#mark(step, `${forward}, undone`);
+        const forward = this.#checklist.markOf(step);
+        this.#checklist.mark(step, `${forward}, being undone`);
+        await steps.undoStep.executeWithOptions({ summary: `undo ${describeStep(step)}` }, [undo]);
+        this.#checklist.mark(step, `${forward}, undone`);
       } catch (undoError) {
         if (isFenced(undoError)) throw undoError;
         log.error('an undo failed', { step: step.name, error: String(undoError) });
-        this.#mark(step, 'could not be undone, left behind');
+        this.#checklist.mark(step, 'could not be undone, left behind');
         residue = true;
       }
     }
@@ -278,15 +306,39 @@ export class OperationRun {
     return this.#onFailure === 'FAIL' ? 'FAILED' : 'ROLLED_BACK';
   }
 
-  async #take(step: BriefedStep, activity: StepActivity, retryMs: number | null): Promise<void> {
-    this.#mark(step, 'under way');
+  async #wasCancelled(error: unknown): Promise<boolean> {
+    if (this.#briefing.recovery?.mode === 'UNDO') return this.#briefing.recovery.cancelled;
+    if (this.#cancelling) return applicationFailure(error)?.type === 'BACKUP_CANCELLED';
+    return isCancellation(error) && (await control.decideCancel(this.#input.operationId));
+  }
+
+  /** Past the point of no return what refuses to go on is left; how the VM is then is looked up, not assumed. */
+  async #seeVm(): Promise<void> {
+    if (POINT_OF_NO_RETURN[this.#briefing.kind] === undefined) return;
+    const step = { operationId: this.#input.operationId, managerId: null, retryMs: null };
     try {
-      await (activity as typeof steps.allocate).executeWithOptions({ summary: describe(step) }, [
+      await steps.seeVm.executeWithOptions(
+        { summary: 'look at the virtual machine', scheduleToCloseTimeout: this.#input.limits.stepRetryMs },
+        [step],
+      );
+    } catch (error) {
+      if (isFenced(error)) throw error;
+      log.error('nobody knows what the virtual machine is like', { error: String(error) });
+    }
+  }
+
+  async #take(step: BriefedStep, activity: StepActivity, retryMs: number | null): Promise<void> {
+    this.#checklist.mark(step, 'under way');
+    try {
+      await (activity as typeof steps.allocate).executeWithOptions({ summary: describeStep(step) }, [
         this.#stepInput(step, retryMs),
       ]);
-      this.#mark(step, 'done');
+      this.#checklist.mark(step, 'done');
     } catch (error) {
-      this.#mark(step, isCancellation(error) ? 'cancelled' : `failed (${errorOf(error).message.replace(/\.$/, '')})`);
+      this.#checklist.mark(
+        step,
+        isCancellation(error) ? 'cancelled' : `failed (${errorOf(error).message.replace(/\.$/, '')})`,
+      );
       throw error;
     }
   }
@@ -298,45 +350,8 @@ export class OperationRun {
   #planned(name: StepName): BriefedStep[] {
     return this.#briefing.steps.filter((step) => step.name === name && step.skip === null);
   }
-
-  #mark(step: BriefedStep, mark: string): void {
-    this.#marks.set(step, mark);
-    this.#showChecklist();
-  }
-
-  /** The steps as a checklist, for the operator who opens the run in the Temporal UI. */
-  #showChecklist(): void {
-    const { kind, vmName, datacenterName, enterpriseName } = this.#briefing;
-    const lines = this.#briefing.steps.map((step) => {
-      const mark = this.#marks.get(step) ?? 'waiting';
-      return `- ${describe(step)}: ${mark}${step.skip === null ? '' : ` (${step.skip})`}`;
-    });
-    setCurrentDetails(
-      `**${kindSlug(kind)} ${vmName}** in ${datacenterName} for ${enterpriseName}\n\n${lines.join('\n')}`,
-    );
-  }
 }
 
-/** Notices that the session has changed. Made before the first await, so that none is missed. */
-class SessionNotices {
-  #count = 0;
-
-  constructor() {
-    setHandler(sessionChanged, () => {
-      this.#count += 1;
-    });
-  }
-
-  get any(): boolean {
-    return this.#count > 0;
-  }
-
-  clear(): void {
-    this.#count = 0;
-  }
-}
-
-function describe(step: BriefedStep): string {
-  const words = step.name.toLowerCase().replaceAll('_', ' ');
-  return step.managerName === null ? words : `${words} in ${step.managerName}`;
+function isToUndo(step: BriefedStep): boolean {
+  return step.skip === null && (step.before === 'BEGUN' || step.before === 'DONE');
 }

@@ -15,12 +15,17 @@ export interface Startable {
   readonly vm_id: string;
   readonly vm_name: string;
   readonly workflow_id: string;
+  /** 0 for the first run. */
+  readonly recovery: number;
+  /** How the run before was lost, in words. */
+  readonly lost: string | null;
   readonly datacenter_name: string;
   readonly enterprise_name: string;
   readonly task_queue: string;
 }
 
 const WORKFLOW_TYPES: Readonly<Partial<Record<OperationKind, string>>> = {
+  REGISTER: 'registerVm',
   DEPLOY: 'deployVm',
   RECONFIGURE: 'reconfigureVm',
   UNDEPLOY: 'undeployVm',
@@ -28,7 +33,13 @@ const WORKFLOW_TYPES: Readonly<Partial<Record<OperationKind, string>>> = {
   POWER_OFF: 'powerVm',
   BACKUP: 'backupVm',
   RESTORE: 'restoreVm',
+  CLEANUP: 'cleanupVm',
 };
+
+/** So many recoveries begin at once; the ones after them wait, so that runs that keep being lost do not make a storm. */
+const PROMPT_RECOVERIES = 3;
+/** How long a recovery waits at most. Milliseconds. */
+const LONGEST_WAIT_MS = 10 * 60_000;
 
 /** The workflow type of an operation. */
 export function workflowType(kind: OperationKind, origin: OperationOrigin): string {
@@ -44,7 +55,10 @@ export function workflowType(kind: OperationKind, origin: OperationOrigin): stri
 export function operationStart(operation: Startable, limits: Limits) {
   const { stepRetryMs, undoRetryMs } = limits;
   const input: OperationInput = { operationId: operation.id, limits: { stepRetryMs, undoRetryMs } };
-  const what = kindSlug(operation.kind);
+  const { recovery, lost } = operation;
+  const what = recovery === 0 ? kindSlug(operation.kind) : `recovery of ${kindSlug(operation.kind)}`;
+  const why = recovery === 0 ? '' : ` This run carries it on: ${lost ?? 'its run was lost'}.`;
+  const patience = recovery - PROMPT_RECOVERIES;
   return {
     taskQueue: operation.task_queue,
     workflowId: operation.workflow_id,
@@ -52,7 +66,8 @@ export function operationStart(operation: Startable, limits: Limits) {
     workflowIdConflictPolicy: 'FAIL',
     workflowIdReusePolicy: 'REJECT_DUPLICATE',
     staticSummary: `${what} ${operation.vm_name} in ${operation.datacenter_name} for ${operation.enterprise_name}`,
-    staticDetails: `Operation \`${operation.id}\`. Its steps and their outcome are also at \`GET /v1/operations/${operation.id}\`.`,
+    staticDetails: `Operation \`${operation.id}\`. Its steps and their outcome are also at \`GET /v1/operations/${operation.id}\`.${why}`,
+    ...(patience <= 0 ? {} : { startDelay: Math.min(LONGEST_WAIT_MS, 15_000 * 2 ** patience) }),
     typedSearchAttributes: new TypedSearchAttributes([
       { key: VM_ID, value: operation.vm_id },
       { key: DATACENTER, value: operation.datacenter_name },

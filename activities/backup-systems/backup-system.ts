@@ -11,6 +11,7 @@ import type { ScheduleRef, StoredCheck, Tls } from '../../db/columns.ts';
 import type { SessionKind, SessionState } from '../../domain/results.ts';
 import type { BackupSchedule } from '../../domain/schedules.ts';
 import type { CallContext } from '../calls.ts';
+import type { OnCall } from '../http.ts';
 
 /** A value that must not be seen: it prints as `[secret]` in logs, texts and JSON. */
 export class Secret {
@@ -45,6 +46,8 @@ export interface ManagerConnection {
   readonly endpoint: string | null;
   readonly credentials: { readonly user: string; readonly password: Secret } | null;
   readonly tls: Tls;
+  /** To be told of every call to the backup system. */
+  readonly onCall?: OnCall | undefined;
 }
 
 /** A VM as a backup system sees it. */

@@ -9,6 +9,7 @@ import { managerById } from '../../db/backup-managers.ts';
 import { openCredentials, type Sealing } from '../../db/sealing.ts';
 import { HoldfastError } from '../../domain/errors.ts';
 import { type BackupSystem, Secret } from './backup-system.ts';
+import type { CountCall } from '../vendor-calls.ts';
 import type { BackupPlugins } from './plugins.ts';
 
 /** A manager that is ready to be called. */
@@ -29,8 +30,16 @@ export interface BackupManagers {
   connect(managerId: string): Promise<ConnectedManager>;
 }
 
-/** Makes the managers' directory of a worker. */
-export function backupManagers(db: Database, sealing: Sealing, plugins: BackupPlugins): BackupManagers {
+/**
+ * Makes the managers' directory of a worker.
+ * @param countCall told of every call to a backup system.
+ */
+export function backupManagers(
+  db: Database,
+  sealing: Sealing,
+  plugins: BackupPlugins,
+  countCall?: CountCall,
+): BackupManagers {
   const clients = new Map<string, { readonly key: string; readonly system: BackupSystem }>();
   return {
     async connect(managerId) {
@@ -57,6 +66,7 @@ export function backupManagers(db: Database, sealing: Sealing, plugins: BackupPl
         credentials:
           credentials === null ? null : { user: credentials.user, password: new Secret(credentials.password) },
         tls: row.tls,
+        onCall: (end) => countCall?.({ system: 'BACKUP_SYSTEM', name }, end),
       });
       clients.set(id, { key, system });
       return { id, name, type, identity, system };

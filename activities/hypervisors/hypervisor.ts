@@ -5,6 +5,7 @@
  */
 import type { Disk, Hardware, PowerState } from '../../domain/virtual-machines.ts';
 import type { CallContext } from '../calls.ts';
+import type { OnCall } from '../http.ts';
 
 /** What the hypervisor needs to know of a VM. */
 export interface VmIdentity {
@@ -20,26 +21,75 @@ export interface InspectedVm {
   readonly hardware: Hardware;
 }
 
-/** @throws ExternalSystemError from every method. */
+/** Changes of a VM's hardware that can be taken back. */
+export interface HardwareChange {
+  readonly cpu: number;
+  readonly memoryMiB: number;
+  /** New disks, empty. */
+  readonly attach: readonly Disk[];
+  /** Labels of disks to detach; they keep what is on them. */
+  readonly detach: readonly string[];
+}
+
+/** How a `HardwareChange` is taken back. */
+export interface PreviousHardware {
+  readonly cpu: number;
+  readonly memoryMiB: number;
+  /** Labels of disks that were detached. */
+  readonly attach: readonly string[];
+  /** Labels of disks that were new. */
+  readonly remove: readonly string[];
+}
+
+/** Changes of a VM's disks that cannot be taken back. */
+export interface FinalDiskChanges {
+  /** With their new sizes. */
+  readonly grow: readonly Disk[];
+  /** Labels of disks to delete with what is on them. */
+  readonly remove: readonly string[];
+}
+
+/**
+ * Disks that a change does not name are never touched: a disk of which Holdfast knows nothing may be somebody's only
+ * copy.
+ * @throws ExternalSystemError from every method.
+ */
 export interface Hypervisor {
   /** Reserves a place for the VM. */
   allocate(context: CallContext, vm: VmIdentity, hardware: Hardware): Promise<void>;
   /** Creates the VM in its place, switched off. */
   configure(context: CallContext, vm: VmIdentity, hardware: Hardware): Promise<{ readonly ref: string }>;
   /**
-   * Gives the VM this cpu and memory, and disks that can be taken away again: added ones are attached, missing ones
-   * detached but not deleted, grown ones left as they are.
+   * Gives the VM this cpu and memory, attaches new disks and detaches others without deleting them. What is so already
+   * stays so. A new disk whose label a detached one bears is refused.
    */
-  reconfigure(context: CallContext, vm: VmIdentity, hardware: Hardware): Promise<void>;
-  /** Makes changes of disks final: grows, and deletes the detached. There is no way back. */
-  commitDisks(context: CallContext, vm: VmIdentity, disks: readonly Disk[]): Promise<void>;
+  reconfigure(context: CallContext, vm: VmIdentity, change: HardwareChange): Promise<void>;
+  /**
+   * Takes `reconfigure` back, whether or not it had its effect: cpu and memory as they were, detached disks attached
+   * with what is on them, new ones deleted. A new disk that was never attached is not there to be deleted.
+   */
+  putBack(context: CallContext, vm: VmIdentity, previous: PreviousHardware): Promise<void>;
+  /**
+   * Grows disks, then deletes others; there is no way back. A disk that is large enough already, or gone already, is
+   * left as it is. When growing is refused nothing is deleted.
+   */
+  commitDisks(context: CallContext, vm: VmIdentity, changes: FinalDiskChanges): Promise<void>;
   /** Removes the VM with its disks; absent is success. It must be off. */
   destroy(context: CallContext, vm: VmIdentity): Promise<void>;
   /** Gives the place back; absent is success. */
   deallocate(context: CallContext, vm: VmIdentity): Promise<void>;
   powerOn(context: CallContext, vm: VmIdentity): Promise<void>;
   powerOff(context: CallContext, vm: VmIdentity): Promise<void>;
-  /** What is there now; `undefined` when the hypervisor has no such VM. */
+  /**
+   * Takes over a machine that is there already: marks it with the VM's id, by which every other method finds it, and
+   * changes nothing else. Answers what `inspect` answers.
+   * @param ref what the hypervisor calls the machine.
+   * @throws HoldfastError HYPERVISOR_VM_NOT_FOUND; HYPERVISOR_VM_IN_USE when it bears the mark of another VM.
+   */
+  register(context: CallContext, vm: VmIdentity, ref: string): Promise<InspectedVm>;
+  /** Takes the mark of `register` away again and leaves the machine as it is; without a mark it is success. */
+  unregister(context: CallContext, vm: VmIdentity): Promise<void>;
+  /** What is there now, attached disks alone; `undefined` when the hypervisor has no such VM. */
   inspect(context: CallContext, vm: VmIdentity): Promise<InspectedVm | undefined>;
 }
 
@@ -48,4 +98,6 @@ export type HypervisorFactory = (datacenter: {
   readonly type: string;
   readonly endpoint: string;
   readonly name: string;
+  /** To be told of every call to the hypervisor. */
+  readonly onCall?: OnCall;
 }) => Hypervisor;

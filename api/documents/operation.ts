@@ -63,6 +63,15 @@ const SUMMARY = {
   startedAt: Moment.nullable(),
   finishedAt: Moment.nullable(),
   cancelRequestedAt: Moment.nullable(),
+  settlement: z
+    .object({
+      outcome: z.enum(['SUCCEEDED', 'FAILED']),
+      reason: z.string(),
+      by: z.string(),
+      at: Moment,
+    })
+    .nullable()
+    .describe('How an operator decided that it ends; it does so when nothing that it wrote can still take effect.'),
   error: OperationError.nullable(),
 };
 
@@ -84,6 +93,7 @@ export const Operation = z
       temporalUi: z.string(),
       events: z.string(),
       backupResult: z.string().optional().describe('The backup that it made, or that it restored.'),
+      retryCleanup: z.string().optional().describe('POST clears what is left behind.'),
       restores: z.string().optional().describe('The restores of the backup that it restored.'),
     }),
   })
@@ -112,6 +122,7 @@ export function toOperationSummary(
     startedAt: iso(row.started_at),
     finishedAt: iso(row.finished_at),
     cancelRequestedAt: iso(row.cancel_requested_at),
+    settlement: row.settlement,
     error: toError(row.error),
     links: {
       self: `/v1/operations/${row.id}`,
@@ -135,6 +146,9 @@ export function toOperation(row: OperationView, temporal: TemporalSettings): z.i
       ...links,
       events: `/v1/events?operationId=${row.id}`,
       ...(result == null ? {} : { backupResult: `/v1/backup-results/${result}` }),
+      ...(row.residue.some((left) => left.cleared_at === null)
+        ? { retryCleanup: `/v1/operations/${row.id}/retry-cleanup` }
+        : {}),
       ...(restored == null ? {} : { restores: `/v1/backup-results/${restored}/restores` }),
     },
   };

@@ -62,14 +62,40 @@ const HARDWARE = {
   disks: Disks,
 };
 
-/** The body of a creation. */
+const NOT_REGISTERED = 'Needed without a hypervisorRef; with one it is read from the hypervisor and left out here.';
+
+/** The body of a creation: of a draft, which says what it shall be, or of a VM that is a machine already. */
 export const NewVirtualMachine = z
   .strictObject({
     name: VmName,
     enterpriseId: Id.optional().describe('For tokens that belong to no enterprise; the others create in their own.'),
     datacenterId: Id,
-    ...HARDWARE,
-    backupPolicies: z.array(Chosen).max(20).default([]),
+    hypervisorRef: z
+      .string()
+      .min(1)
+      .max(255)
+      .optional()
+      .describe('What the hypervisor calls a machine that runs already and is to be registered, for example `vm-42`.')
+      .meta({ example: 'vm-42' }),
+    cpu: HARDWARE.cpu.optional().describe(NOT_REGISTERED),
+    memoryMiB: HARDWARE.memoryMiB.optional().describe(NOT_REGISTERED),
+    disks: HARDWARE.disks.optional().describe(NOT_REGISTERED),
+    backupPolicies: z
+      .array(Chosen)
+      .max(20)
+      .default([])
+      .describe('Empty with a hypervisorRef: the first policy comes by a change of the registered virtual machine.'),
+  })
+  .superRefine((body, { addIssue }) => {
+    for (const field of ['cpu', 'memoryMiB', 'disks'] as const) {
+      const given = body[field] !== undefined;
+      if (given === (body.hypervisorRef === undefined)) continue;
+      const message = given ? 'is read from the hypervisor with hypervisorRef; leave it out' : 'is missing';
+      addIssue({ code: 'custom', path: [field], message });
+    }
+    if (body.hypervisorRef === undefined || body.backupPolicies.length === 0) return;
+    const message = 'must be empty with hypervisorRef: choose the first policy with PUT once it is registered';
+    addIssue({ code: 'custom', path: ['backupPolicies'], message });
   })
   .meta({ id: 'NewVirtualMachine' });
 
@@ -77,6 +103,8 @@ export const NewVirtualMachine = z
 export const ChangedVirtualMachine = z
   .strictObject({ name: VmName.optional(), ...HARDWARE, backupPolicies: z.array(Chosen).max(20) })
   .meta({ id: 'ChangedVirtualMachine' });
+
+const REGISTERED = 'null while the virtual machine is being registered: until then nobody has read it.';
 
 /** A virtual machine as it is answered. */
 export const VirtualMachine = z
@@ -89,16 +117,23 @@ export const VirtualMachine = z
     storedState: z.enum(VM_STATES).describe('The state without regard to the lock.'),
     lock: z
       .object({
-        operationId: Id,
+        operationId: Id.describe('The operation that holds the virtual machine.'),
+        href: z.string().describe('Where that operation is told.'),
         kind: z.enum(OPERATION_KINDS),
-        reason: z.string().nullable(),
+        reason: z.string().nullable().describe('Why it is held, in words.'),
+        requestedBy: z.string().describe('Who asked for the operation.'),
         since: Moment,
-        ageSeconds: z.int(),
+        ageSeconds: z.int().describe("By the database's clock."),
       })
-      .nullable(),
-    cpu: z.int(),
-    memoryMiB: z.int(),
-    disks: z.array(z.object({ label: z.string(), sizeGiB: z.int() })).readonly(),
+      .nullable()
+      .describe('Who holds it, and since when; null while nobody does.'),
+    cpu: z.int().nullable().describe(REGISTERED),
+    memoryMiB: z.int().nullable().describe(REGISTERED),
+    disks: z
+      .array(z.object({ label: z.string(), sizeGiB: z.int() }))
+      .readonly()
+      .nullable()
+      .describe(REGISTERED),
     backupPolicies: z
       .array(
         z.object({
@@ -145,6 +180,8 @@ export const VirtualMachine = z
 export function toVirtualMachine(row: VmView): z.infer<typeof VirtualMachine> {
   const self = `/v1/virtual-machines/${row.id}`;
   const lock = toLock(row);
+  // What stands in the row of a VM that is being registered is nobody's hardware.
+  const unread = lock?.kind === 'REGISTER';
   return {
     id: row.id,
     name: row.name,
@@ -153,9 +190,9 @@ export function toVirtualMachine(row: VmView): z.infer<typeof VirtualMachine> {
     state: lock === null ? row.state : 'LOCKED',
     storedState: row.state,
     lock,
-    cpu: row.cpu,
-    memoryMiB: row.memory_mib,
-    disks: row.disks,
+    cpu: unread ? null : row.cpu,
+    memoryMiB: unread ? null : row.memory_mib,
+    disks: unread ? null : row.disks,
     backupPolicies: row.backup_policies.map(writableChoice),
     hypervisorRef: row.hypervisor_ref,
     schedules: row.schedules.map((schedule) => ({
@@ -172,18 +209,20 @@ export function toVirtualMachine(row: VmView): z.infer<typeof VirtualMachine> {
       operations: `/v1/operations?vmId=${row.id}`,
       backupResults: `${self}/backup-results`,
       events: `/v1/events?vmId=${row.id}`,
-      ...(lock === null ? {} : { lockedBy: `/v1/operations/${lock.operationId}` }),
+      ...(lock === null ? {} : { lockedBy: lock.href }),
     },
   };
 }
 
 function toLock(row: VmView): z.infer<typeof VirtualMachine>['lock'] {
-  const { lock_operation_id: operationId, lock_kind: kind, lock_since: since } = row;
-  if (operationId === null || kind === null || since === null) return null;
+  const { lock_operation_id: operationId, lock_kind: kind, lock_requested_by: requestedBy, lock_since: since } = row;
+  if (operationId === null || kind === null || requestedBy === null || since === null) return null;
   return {
     operationId,
+    href: `/v1/operations/${operationId}`,
     kind,
     reason: row.lock_reason,
+    requestedBy,
     since: iso(since),
     ageSeconds: Math.max(0, row.lock_age_seconds ?? 0),
   };

@@ -90,23 +90,18 @@ export function openRoutes({ db, temporal, logger, config }: ApiDependencies) {
     }
   };
 
+  const links: Record<string, string> = {
+    openapi: '/openapi.json',
+    api: '/v1',
+    errors: '/errors',
+    health: '/healthz',
+    readiness: '/readyz',
+    ...(config.metrics.served ? { metrics: '/metrics' } : {}),
+    temporalUi: config.temporal.uiUrl,
+  };
+
   return newRoutes()
-    .openapi(index, (c) =>
-      c.json(
-        {
-          name: 'Holdfast',
-          links: {
-            openapi: '/openapi.json',
-            api: '/v1',
-            errors: '/errors',
-            health: '/healthz',
-            readiness: '/readyz',
-            temporalUi: config.temporal.uiUrl,
-          },
-        },
-        200,
-      ),
-    )
+    .openapi(index, (c) => c.json({ name: 'Holdfast', links }, 200))
     .openapi(healthz, (c) => c.json({ status: 'alive' as const }, 200))
     .openapi(readyz, async (c) => {
       const { connection } = temporal;

@@ -3,12 +3,15 @@
  * @module
  */
 import { createRoute } from '@hono/zod-openapi';
+import type { Context } from 'hono';
 import { z } from 'zod';
+import { operationById } from '../../db/operations.ts';
 import { listVms, vmView } from '../../db/virtual-machine-list.ts';
+import { HoldfastError } from '../../domain/errors.ts';
 import { VM_STATES } from '../../domain/virtual-machines.ts';
-import { ACCEPTED, accepted, IDEMPOTENCY_HEADERS, idempotencyOf } from '../accepted.ts';
-import { requires } from '../auth/authenticate.ts';
-import { type ApiDependencies, newRoutes } from '../context.ts';
+import { ACCEPTED, accepted, IDEMPOTENCY_HEADERS, IDEMPOTENCY_REPLAYED, idempotencyOf } from '../accepted.ts';
+import { requirePrivilege, requires } from '../auth/authenticate.ts';
+import { type ApiDependencies, type ApiEnv, newRoutes } from '../context.ts';
 import {
   ChangedVirtualMachine,
   NewVirtualMachine,
@@ -20,7 +23,7 @@ import { BEARER, ID_PATH, Id, json, requiredBody } from '../fields.ts';
 import { notFound } from '../not-found.ts';
 import { PAGE_QUERY, pageAnswer, pageOf, pageRequest } from '../pages.ts';
 import { CHOICE_PROBLEMS, LIST_PROBLEMS, OPERATION_PROBLEMS, problems } from '../problems.ts';
-import { changeVm, createVm, deleteVm } from '../virtual-machine-drafts.ts';
+import { changeVm, createVm, deleteVm, draftOf } from '../virtual-machine-drafts.ts';
 
 const TAGS = ['Virtual machines'];
 
@@ -43,21 +46,34 @@ const list = createRoute({
   responses: { 200: json(pageOf(VirtualMachine, 'VirtualMachinePage'), 'A page.'), ...problems(...LIST_PROBLEMS) },
 });
 
+const POST_ROUTE = 'POST /v1/virtual-machines';
+
 const create = createRoute({
   method: 'post',
   path: '/v1/virtual-machines',
   operationId: 'createVirtualMachine',
   tags: TAGS,
-  summary: 'Create a virtual machine that is not deployed yet',
+  summary: 'Create a virtual machine that is not deployed yet, or register one that runs already',
   description:
     'Choosing policies needs VAPP_MANAGE_BACKUP, giving times or days VAPP_DEFINE_BACKUP_INFO, choosing disks for a ' +
-    'policy VAPP_MANAGE_BACKUP_DISKS. What could not be scheduled is refused here, and not when it is deployed.',
+    'policy VAPP_MANAGE_BACKUP_DISKS. What could not be scheduled is refused here, and not when it is deployed. ' +
+    'With a hypervisorRef (needs VAPP_REGISTER) an operation of kind REGISTER takes the machine over: its state and ' +
+    'hardware are read from the hypervisor, its backup jobs in other systems are not touched, and its first policy ' +
+    'comes by a change of it. Until that operation ends the answer is LOCKED and lock.operationId names it; when the ' +
+    'machine cannot be registered the virtual machine is gone again and the operation says why. An Idempotency-Key ' +
+    'counts with a hypervisorRef.',
   security: BEARER,
   middleware: requires('VAPP_MANAGE'),
-  request: { body: requiredBody(NewVirtualMachine) },
+  request: { headers: IDEMPOTENCY_HEADERS, body: requiredBody(NewVirtualMachine) },
   responses: {
-    201: json(VirtualMachine, 'Created.'),
-    ...problems(...OPERATION_PROBLEMS, ...CHOICE_PROBLEMS, 'VM_NAME_IN_USE'),
+    201: {
+      ...json(VirtualMachine, 'Created.'),
+      headers: z.object({
+        location: z.string().describe('The virtual machine.'),
+        'idempotency-replayed': IDEMPOTENCY_REPLAYED,
+      }),
+    },
+    ...problems(...OPERATION_PROBLEMS, ...CHOICE_PROBLEMS, 'VM_NAME_IN_USE', 'HYPERVISOR_VM_IN_USE'),
   },
 });
 
@@ -93,9 +109,10 @@ const update = createRoute({
       ...OPERATION_PROBLEMS,
       ...CHOICE_PROBLEMS,
       'VM_NAME_IN_USE',
+      'VM_NOT_DEPLOYED',
       'VM_STATE_NOT_ALLOWED',
       'NOTHING_TO_RECONFIGURE',
-      'VM_DISKS_NOT_RECONFIGURABLE',
+      'VM_DISK_CANNOT_SHRINK',
     ),
   },
 });
@@ -123,6 +140,24 @@ export function virtualMachineRoutes(dependencies: ApiDependencies) {
     return toVirtualMachine(row);
   };
 
+  /** Has a machine registered, and shows its virtual machine. */
+  const registered = async (c: Context<ApiEnv>, body: z.infer<typeof NewVirtualMachine>, key: string | undefined) => {
+    const principal = c.get('principal');
+    requirePrivilege(principal, 'VAPP_REGISTER', 'to register a machine of the hypervisor');
+    const { name, enterpriseId, datacenterId, hypervisorRef = '' } = body;
+    const { operationId, repeated } = await operations.register({
+      principal,
+      body: { name, enterpriseId, datacenterId, hypervisorRef },
+      idempotency: idempotencyOf(c, key, POST_ROUTE, body),
+    });
+    if (repeated) c.header('Idempotency-Replayed', 'true');
+    const operation = await operationById(db, operationId);
+    const row = operation && (await vmView(db, principal.enterpriseId, operation.vm_id));
+    if (row !== undefined) return toVirtualMachine(row);
+    const message = `The machine ${hypervisorRef} was not registered. Operation ${operationId} says why.`;
+    throw new HoldfastError('NOT_FOUND', message, { operationId });
+  };
+
   return newRoutes()
     .openapi(list, async (c) => {
       const { limit, cursor, ...filter } = c.req.valid('query');
@@ -132,8 +167,13 @@ export function virtualMachineRoutes(dependencies: ApiDependencies) {
     })
     .openapi(create, async (c) => {
       const principal = c.get('principal');
-      const id = await createVm(db, principal, c.req.valid('json'));
-      return c.json(await shown(principal.enterpriseId, id), 201, { Location: `/v1/virtual-machines/${id}` });
+      const body = c.req.valid('json');
+      const draft = draftOf(body);
+      const vm =
+        draft === undefined
+          ? await registered(c, body, c.req.valid('header')['idempotency-key'])
+          : await shown(principal.enterpriseId, await createVm(db, principal, draft));
+      return c.json(vm, 201, { Location: vm.links.self });
     })
     .openapi(read, async (c) => c.json(await shown(c.get('principal').enterpriseId, c.req.valid('param').id), 200))
     .openapi(update, async (c) => {

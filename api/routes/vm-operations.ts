@@ -10,11 +10,20 @@ import type { Privilege } from '../../domain/privileges.ts';
 import { ACCEPTED, accepted, IDEMPOTENCY_HEADERS, idempotencyOf } from '../accepted.ts';
 import { requires } from '../auth/authenticate.ts';
 import { type ApiDependencies, type ApiEnv, newRoutes } from '../context.ts';
-import { BEARER, ID_PATH, Id, optionalBody } from '../fields.ts';
+import { BEARER, ID_PATH, Id, NO_OPTIONS, optionalBody } from '../fields.ts';
 import type { VmRequest } from '../operation-requests.types.ts';
 import { OPERATION_PROBLEMS, problems } from '../problems.ts';
 
-const Nothing = z.strictObject({}).meta({ id: 'NoOptions' });
+const UndeployOptions = z
+  .strictObject({
+    forceUndeploy: z
+      .boolean()
+      .optional()
+      .describe(
+        'Go on when a backup system does not remove its schedule; what is left is named as residue. Needs VAPP_FORCE_UNDEPLOY too.',
+      ),
+  })
+  .meta({ id: 'UndeployOptions' });
 
 const BackupOptions = z
   .strictObject({
@@ -54,7 +63,7 @@ const deploy = operationRoute({
   summary: 'Deploy a virtual machine together with its backup schedules',
   description: 'If a backup schedule cannot be made, the whole deploy is undone.',
   privilege: 'VAPP_MANAGE',
-  body: Nothing,
+  body: NO_OPTIONS,
   codes: ['VM_DEPLOY_NOT_ALLOWED'],
 });
 
@@ -64,7 +73,7 @@ const undeploy = operationRoute({
   summary: 'Undeploy a virtual machine and remove its backup schedules',
   description: 'Its backups stay and can be restored once it is deployed again.',
   privilege: 'VAPP_MANAGE',
-  body: Nothing,
+  body: UndeployOptions,
   codes: ['VM_UNDEPLOY_NOT_ALLOWED'],
 });
 
@@ -74,8 +83,8 @@ const powerOn = operationRoute({
   summary: 'Switch a virtual machine on',
   description: 'From OFF or CONFIGURED.',
   privilege: 'VAPP_MANAGE',
-  body: Nothing,
-  codes: ['VM_STATE_NOT_ALLOWED'],
+  body: NO_OPTIONS,
+  codes: ['VM_NOT_DEPLOYED', 'VM_STATE_NOT_ALLOWED'],
 });
 
 const powerOff = operationRoute({
@@ -84,8 +93,8 @@ const powerOff = operationRoute({
   summary: 'Switch a virtual machine off',
   description: 'From ON.',
   privilege: 'VAPP_MANAGE',
-  body: Nothing,
-  codes: ['VM_STATE_NOT_ALLOWED'],
+  body: NO_OPTIONS,
+  codes: ['VM_NOT_DEPLOYED', 'VM_STATE_NOT_ALLOWED'],
 });
 
 const backup = operationRoute({

@@ -59,6 +59,9 @@ export class Refusal extends Error {
   }
 }
 
+/** As in vSphere: a virtual disk has at most 62 TiB. */
+const LARGEST_DISK_GIB = 62 * 1024;
+
 const HOSTS = ['esx-1.simulated', 'esx-2.simulated'];
 
 export type Inventory = ReturnType<typeof createInventory>;
@@ -154,6 +157,13 @@ export function createInventory(store: Store) {
     reconfigure(id: string, wanted: Partial<Pick<Hardware, 'cpu' | 'memoryMiB' | 'disks'>>): Vm {
       const vm = need(id);
       for (const disk of wanted.disks ?? []) {
+        if (disk.sizeGiB > LARGEST_DISK_GIB) {
+          throw new Refusal(
+            422,
+            'DISK_TOO_LARGE',
+            `Disk ${disk.label} cannot have ${disk.sizeGiB} GiB; the largest has ${LARGEST_DISK_GIB} GiB.`,
+          );
+        }
         const before = vm.disks.find(({ label }) => label === disk.label);
         if (before !== undefined && disk.sizeGiB < before.sizeGiB) {
           throw new Refusal(
@@ -234,7 +244,10 @@ export function createInventory(store: Store) {
       return put(vm, { kind: 'restore-as-new' });
     },
 
-    /** Gives a machine the caller's id (null: takes it away), so that a restored machine can take the old one's place. */
+    /**
+     * Gives a machine the caller's id (null: takes it away), so that a restored machine can take the old one's place,
+     * and one that nobody managed can be taken over.
+     */
     identify(moref: string, id: string | null): Vm {
       const vm = needMoref(moref);
       const holder = id === null ? undefined : find(id);
@@ -242,6 +255,9 @@ export function createInventory(store: Store) {
         throw new Refusal(409, 'VM_EXISTS', `${id} is the virtual machine ${holder.moref}.`);
       }
       if (vm.id === id) return vm;
+      if (vm.id !== null && id !== null) {
+        throw new Refusal(409, 'HAS_IDENTITY', `${moref} is the virtual machine ${vm.id}; take its id away first.`);
+      }
       if (vm.id !== null) morefById.delete(vm.id);
       return put({ ...vm, id }, { kind: 'reconfigure', detail: `id ${id}` });
     },

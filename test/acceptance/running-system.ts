@@ -99,14 +99,15 @@ export class RunningSystem {
 
   /** `kill -9`; `everything` kills the supervisor and what it runs. */
   async kill(part: Part): Promise<void> {
-    const pids = this.#pidsOf(part);
+    const pids = this.pidsOf(part);
     if (pids.length === 0) throw new Error(`${part} does not run`);
     const gone = part === 'everything' && this.#process !== undefined ? once(this.#process, 'exit') : undefined;
     for (const pid of pids) process.kill(pid, 'SIGKILL');
     await gone;
   }
 
-  #pidsOf(part: Part): number[] {
+  /** The processes of a part that run now, for signals of other kinds. */
+  pidsOf(part: Part): number[] {
     const firstNumber = (file: string) => Number(readFileSync(join(this.dataDir, file), 'utf8').split('\n')[0]);
     const ours = descendantsOf(this.#process?.pid ?? -1);
     switch (part) {

@@ -18,6 +18,7 @@ describe('settings', () => {
   test('are all there when none is given', () => {
     const config = loadConfig(HOME);
     expect(config.api).toEqual({ host: '127.0.0.1', port: 3000 });
+    expect(config.metrics).toEqual({ served: true, workerPort: undefined });
     expect(config.dataDir).toBe(resolve('.data'));
     expect(config.databaseUrl).toBeUndefined();
     expect(config.temporal).toMatchObject({
@@ -76,8 +77,22 @@ describe('settings', () => {
     ['HOLDFAST_LOG_LEVEL', 'verbose'],
     ['HOLDFAST_SIMULATED_BACKUP_SECONDS', '0'],
     ['HOLDFAST_WATCH_INTERVAL', 'often'],
+    ['HOLDFAST_METRICS', 'yes'],
+    ['HOLDFAST_WORKER_METRICS_PORT', '0'],
   ])('%s=%s is refused, with the variable named', (name, value) => {
     expect(problems({ [name]: value })).toEqual([expect.stringMatching(new RegExp(`^${name}: .`))]);
+  });
+
+  test.each([
+    [{}, true],
+    [{ HOLDFAST_HOST: 'localhost' }, true],
+    [{ HOLDFAST_HOST: '::1' }, true],
+    [{ HOLDFAST_HOST: '0.0.0.0' }, false],
+    [{ HOLDFAST_HOST: '127.example.com' }, false],
+    [{ HOLDFAST_HOST: '0.0.0.0', HOLDFAST_METRICS: 'true' }, true],
+    [{ HOLDFAST_METRICS: 'false' }, false],
+  ])('%j: metrics are shown to others only on purpose', (environment, served) => {
+    expect(loadConfig(environment).metrics.served).toBe(served);
   });
 
   test('that are wrong are named all at once, a line each', () => {

@@ -49,6 +49,7 @@ export function avamarRest(manager: ManagerConnection, now: () => Date): AvamarR
     called: `the backup system ${manager.name}`,
     endpoint: apiAddress(manager),
     tls: manager.tls,
+    onCall: manager.onCall,
     wordsOf: (body) => {
       const words = Words.safeParse(body).data;
       return words?.message ?? words?.error_description;

@@ -89,7 +89,10 @@ test.each([
   ['deploy', 'ON', 'VM_DEPLOY_NOT_ALLOWED', 'VM-7'],
   ['undeploy', 'NOT_ALLOCATED', 'VM_UNDEPLOY_NOT_ALLOWED', 'VM-12'],
   ['power-on', 'ON', 'VM_STATE_NOT_ALLOWED', 'VM-10'],
-  ['power-off', 'NOT_ALLOCATED', 'VM_STATE_NOT_ALLOWED', 'VM-10'],
+  ['power-on', 'NOT_ALLOCATED', 'VM_NOT_DEPLOYED', 'VM-3'],
+  ['power-on', 'UNKNOWN', 'VM_STATE_NOT_ALLOWED', 'VM-10'],
+  ['power-off', 'OFF', 'VM_STATE_NOT_ALLOWED', 'VM-10'],
+  ['power-off', 'NOT_ALLOCATED', 'VM_NOT_DEPLOYED', 'VM-3'],
   ['backup', 'NOT_ALLOCATED', 'BACKUP_REQUEST_VM_MUST_BE_DEPLOYED', 'BC-42'],
 ] as const)('%s of a VM that is %s is refused', async (action, state, code, legacyCode) => {
   const vm = await newVm(state);
@@ -287,6 +290,7 @@ test('an operation tells how each step ended, how it was undone and what was lef
     .values({
       operation_id: operation.id,
       vm_id: vm.id,
+      step: 'CONFIGURE',
       system: 'HYPERVISOR',
       system_name: 'datacenter',
       ref: 'vm-42',

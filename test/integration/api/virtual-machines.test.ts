@@ -181,6 +181,140 @@ test('a deployed VM is not renamed or deleted, and a change of it is an operatio
   expect((await api.expectStatus(200, enterprise.user, 'GET', vm.links.self)).cpu).toBe(2);
 });
 
+test('disks of a deployed VM are added, grown and removed by an operation; none shrinks', async () => {
+  const disks = [
+    { label: 'system', sizeGiB: 20 },
+    { label: 'data', sizeGiB: 50 },
+  ];
+  const vm = await api.newVm(enterprise.admin, datacenter.id, { disks });
+  await api.setState(vm.id, 'ON');
+  const ask = (wanted: object[]) =>
+    api.send(enterprise.admin, 'PUT', vm.links.self, { body: { ...editable(vm), disks: wanted } });
+  const smaller = await ask([
+    { label: 'logs', sizeGiB: 5 },
+    { label: 'system', sizeGiB: 20 },
+    { label: 'data', sizeGiB: 49 },
+  ]);
+  expect([smaller.status, smaller.body.code]).toEqual([422, 'VM_DISK_CANNOT_SHRINK']);
+  expect(smaller.body.errors).toEqual([
+    {
+      pointer: '/disks/2/sizeGiB',
+      detail: 'disk data has 50 GiB and cannot shrink to 49 GiB',
+      code: 'VM_DISK_CANNOT_SHRINK',
+    },
+  ]);
+  const changed = await ask([
+    { label: 'logs', sizeGiB: 5 },
+    { label: 'system', sizeGiB: 30 },
+  ]);
+  expect(changed.status).toBe(202);
+  expect(changed.body.request).toEqual({ removedDisks: ['data'] });
+  expect(changed.body.steps.map((step: { name: string; state: string }) => `${step.name} ${step.state}`)).toEqual([
+    'RECONFIGURE PENDING',
+    'BACKUP_SCHEDULE SKIPPED',
+    'COMMIT_DISKS PENDING',
+  ]);
+  expect((await api.expectStatus(200, enterprise.user, 'GET', vm.links.self)).disks).toEqual(disks);
+});
+
+test('a draft’s disks may shrink: there is nothing on them yet', async () => {
+  const vm = await api.newVm(enterprise.admin, datacenter.id);
+  const body = { ...editable(vm), disks: [{ label: 'system', sizeGiB: 1 }] };
+  expect((await api.expectStatus(200, enterprise.admin, 'PUT', vm.links.self, { body })).disks).toEqual(body.disks);
+});
+
+const registration = (name: string, more: Record<string, unknown> = {}) => ({
+  name,
+  datacenterId: datacenter.id,
+  enterpriseId: enterprise.id,
+  hypervisorRef: api.unique('vm-ref'),
+  ...more,
+});
+
+test('a machine that runs is registered by an operation, and until it has ended nobody is shown its hardware', async () => {
+  const body = registration('registered-1');
+  const made = await post(api.tokens.platform, body);
+  expect(made.status).toBe(201);
+  expect(made.headers.get('location')).toBe(made.body.links.self);
+  expect(made.body).toMatchObject({
+    name: 'registered-1',
+    enterpriseId: enterprise.id,
+    state: 'LOCKED',
+    storedState: 'NOT_ALLOCATED',
+    lock: { kind: 'REGISTER' },
+    cpu: null,
+    memoryMiB: null,
+    disks: null,
+    backupPolicies: [],
+    hypervisorRef: null,
+  });
+  const operation = await api.expectStatus(200, enterprise.user, 'GET', made.body.links.lockedBy);
+  expect(operation).toMatchObject({
+    id: made.body.lock.operationId,
+    kind: 'REGISTER',
+    request: { hypervisorRef: body.hypervisorRef },
+    steps: [{ name: 'REGISTER', state: 'PENDING' }],
+  });
+  expect((await api.send(enterprise.admin, 'DELETE', made.body.links.self)).body.code).toBe('VM_DELETE_NOT_ALLOWED');
+
+  const again = await post(api.tokens.platform, { ...body, name: 'registered-2' });
+  expect([again.status, again.body.code]).toEqual([409, 'HYPERVISOR_VM_IN_USE']);
+  expect(again.body.errors).toMatchObject([{ pointer: '/hypervisorRef' }]);
+  const elsewhere = await api.newDatacenter();
+  expect((await post(api.tokens.platform, { ...body, name: 'other', datacenterId: elsewhere.id })).status).toBe(201);
+  const sameName = await post(api.tokens.platform, registration('registered-1'));
+  expect([sameName.status, sameName.body.code]).toEqual([409, 'VM_NAME_IN_USE']);
+});
+
+test('a registration that is repeated with its key begins nothing twice', async () => {
+  const headers = { 'idempotency-key': api.unique('key') };
+  const body = registration('repeated-1');
+  const send = (asked: object) =>
+    api.send(api.tokens.platform, 'POST', '/v1/virtual-machines', { body: asked, headers });
+  const first = await send(body);
+  const second = await send(body);
+  expect([first.status, second.status]).toEqual([201, 201]);
+  expect(second.body.id).toBe(first.body.id);
+  expect(second.body.lock.operationId).toBe(first.body.lock.operationId);
+  expect(second.headers.get('idempotency-replayed')).toBe('true');
+  const other = await send({ ...body, name: 'repeated-2' });
+  expect([other.status, other.body.code]).toEqual([422, 'IDEMPOTENCY_KEY_REUSED']);
+
+  // When it could not be registered there is nothing to show; the answer says where it is told.
+  const { lock, id } = first.body;
+  await api.db.updateTable('virtual_machine').set({ deleted_at: new Date() }).where('id', '=', id).execute();
+  const gone = await send(body);
+  expect([gone.status, gone.body.operationId]).toEqual([404, lock.operationId]);
+});
+
+test('only the provider registers machines: any machine of the datacenter could be named', async () => {
+  const { enterpriseId: _, ...body } = registration('stolen-1');
+  const refused = await post(enterprise.admin, body);
+  expect([refused.status, refused.body.code]).toEqual([403, 'FORBIDDEN']);
+  expect((await post(enterprise.user, body)).status).toBe(403);
+});
+
+test('what is read from the hypervisor is not given, and the first policy comes later', async () => {
+  const policy = await allowedPolicy();
+  const { cpu, memoryMiB, disks } = vmBody(datacenter.id, 'x');
+  const given = registration('given-1', { cpu, memoryMiB, disks, backupPolicies: [{ policyId: policy.id }] });
+  const refused = await post(api.tokens.platform, given);
+  expect([refused.status, refused.body.code]).toEqual([422, 'INVALID_REQUEST']);
+  const told = refused.body.errors.map(({ pointer, detail }: { pointer: string; detail: string }) => [pointer, detail]);
+  expect(told).toEqual([
+    ['/cpu', 'is read from the hypervisor with hypervisorRef; leave it out'],
+    ['/memoryMiB', 'is read from the hypervisor with hypervisorRef; leave it out'],
+    ['/disks', 'is read from the hypervisor with hypervisorRef; leave it out'],
+    ['/backupPolicies', 'must be empty with hypervisorRef: choose the first policy with PUT once it is registered'],
+  ]);
+  const missing = await post(enterprise.admin, { name: 'given-2', datacenterId: datacenter.id });
+  expect(missing.body.errors).toMatchObject([
+    { pointer: '/cpu', detail: 'is missing' },
+    { pointer: '/memoryMiB', detail: 'is missing' },
+    { pointer: '/disks', detail: 'is missing' },
+  ]);
+});
+
 test('while an operation holds the VM it is LOCKED, and everybody is told by whom', async () => {
   const vm = await api.newVm(enterprise.admin, datacenter.id);
   const operation = await api.expectStatus(202, enterprise.admin, 'POST', `${vm.links.self}/deploy`);
@@ -188,9 +322,25 @@ test('while an operation holds the VM it is LOCKED, and everybody is told by who
   expect(shown).toMatchObject({
     state: 'LOCKED',
     storedState: 'NOT_ALLOCATED',
-    lock: { operationId: operation.id, kind: 'DEPLOY', ageSeconds: expect.any(Number) },
+    lock: {
+      operationId: operation.id,
+      href: operation.links.self,
+      kind: 'DEPLOY',
+      reason: 'a deploy is under way',
+      requestedBy: operation.requestedBy,
+      since: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/),
+      ageSeconds: expect.any(Number),
+    },
     links: { lockedBy: operation.links.self },
   });
+  await api.db
+    .updateTable('vm_lock')
+    .set({ since: new Date(Date.now() - 90_500) })
+    .where('vm_id', '=', vm.id)
+    .execute();
+  const later = await api.expectStatus(200, enterprise.user, 'GET', vm.links.self);
+  expect(Number.isInteger(later.lock.ageSeconds)).toBe(true);
+  expect(later.lock.ageSeconds).toBeGreaterThanOrEqual(90);
   const holder = expect.objectContaining({ operationId: operation.id, kind: 'DEPLOY' });
   const edited = await api.send(enterprise.admin, 'PUT', vm.links.self, { body: editable(vm) });
   expect([edited.status, edited.body.code, edited.body.holder]).toEqual([409, 'VM_LOCKED', holder]);
@@ -227,6 +377,7 @@ test('a VM shows its schedules, its reference and what was left behind', async (
       [null, new Date()].map((cleared_at) => ({
         operation_id: operation.id,
         vm_id: vm.id,
+        step: 'BACKUP_SCHEDULE' as const,
         system: 'BACKUP_SYSTEM' as const,
         system_name: manager.name,
         ref: cleared_at === null ? 'left' : 'cleared',

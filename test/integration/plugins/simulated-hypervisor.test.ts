@@ -7,6 +7,13 @@ import { openContext } from './avamar-world.ts';
 
 const context = openContext();
 const SMALL = { cpu: 1, memoryMiB: 512, disks: [{ label: 'a', sizeGiB: 1 }] };
+const TWO_DISKS = {
+  ...SMALL,
+  disks: [
+    { label: 'a', sizeGiB: 1 },
+    { label: 'b', sizeGiB: 2 },
+  ],
+};
 let simulator: RunningSimulator;
 let hypervisor: Hypervisor;
 let vm: VmIdentity;
@@ -23,6 +30,27 @@ afterAll(() => simulator.close());
 async function deployed(): Promise<string> {
   await hypervisor.allocate(context, vm, SMALL);
   return (await hypervisor.configure(context, vm, SMALL)).ref;
+}
+
+const json = (method: string, body: unknown) => ({ method, body: JSON.stringify(body) });
+
+/** Writes on a disk, as a guest does. */
+async function write(label: string, content: string): Promise<void> {
+  await fetch(`${simulator.url}/vms/${vm.id}/disks/${label}/content`, json('PUT', { content }));
+}
+
+/** Every disk that belongs to the VM, detached ones too. */
+async function everything(): Promise<unknown[]> {
+  const found = (await (await fetch(`${simulator.url}/vms/${vm.id}`)).json()) as { disks: unknown[] };
+  return found.disks;
+}
+
+/** A machine that runs and that nobody manages. @returns its reference. */
+async function unmanaged(): Promise<string> {
+  const made = await fetch(`${simulator.url}/morefs`, json('POST', { name: 'old-1', ...SMALL }));
+  const { moref } = (await made.json()) as { moref: string };
+  await fetch(`${simulator.url}/morefs/${moref}/power`, json('PUT', { state: 'ON' }));
+  return moref;
 }
 
 async function effectsOf(id: string): Promise<string[]> {
@@ -49,34 +77,109 @@ describe('the simulated hypervisor', () => {
     expect(await effectsOf(vm.id)).toEqual(['allocate', 'configure', 'power', 'power', 'destroy', 'deallocate']);
   });
 
-  test('reconfigures so that it can be taken back, disks with their contents', async () => {
+  test('reconfigures so that it can be taken back exactly, disks with their contents', async () => {
     await deployed();
-    const content = `${simulator.url}/vms/${vm.id}/disks/a/content`;
-    await fetch(content, { method: 'PUT', body: JSON.stringify({ content: 'precious' }) });
-    const other = { cpu: 2, memoryMiB: 1024, disks: [{ label: 'b', sizeGiB: 3 }] };
-    await hypervisor.reconfigure(context, vm, other);
-    expect((await hypervisor.inspect(context, vm))?.hardware).toEqual(other);
-    await hypervisor.reconfigure(context, vm, SMALL);
+    await write('a', 'precious');
+    const change = { cpu: 2, memoryMiB: 1024, attach: [{ label: 'b', sizeGiB: 3 }], detach: ['a'] };
+    for (let repeat = 0; repeat < 2; repeat += 1) await hypervisor.reconfigure(context, vm, change);
+    expect((await hypervisor.inspect(context, vm))?.hardware).toEqual({
+      cpu: 2,
+      memoryMiB: 1024,
+      disks: change.attach,
+    });
+    await write('b', 'soon gone');
+
+    const previous = { cpu: 1, memoryMiB: 512, attach: ['a'], remove: ['b'] };
+    for (let repeat = 0; repeat < 2; repeat += 1) await hypervisor.putBack(context, vm, previous);
     expect((await hypervisor.inspect(context, vm))?.hardware).toEqual(SMALL);
-    expect(await (await fetch(content)).json()).toEqual({ content: 'precious' });
+    expect(await everything()).toEqual([{ label: 'a', sizeGiB: 1, attached: true, content: 'precious' }]);
+
+    // Added once more it is a new disk.
+    await hypervisor.reconfigure(context, vm, change);
+    expect(await everything()).toContainEqual({ label: 'b', sizeGiB: 3, attached: true, content: '' });
+  });
+
+  test('takes back what never happened', async () => {
+    await deployed();
+    await hypervisor.putBack(context, vm, { cpu: 1, memoryMiB: 512, attach: ['a'], remove: ['b'] });
+    expect((await hypervisor.inspect(context, vm))?.hardware).toEqual(SMALL);
+    expect(await effectsOf(vm.id)).toEqual(['allocate', 'configure']);
   });
 
   test('grows disks and deletes detached ones only when that is made final', async () => {
-    await deployed();
-    const grown = { ...SMALL, disks: [{ label: 'a', sizeGiB: 5 }] };
-    await hypervisor.reconfigure(context, vm, grown);
-    expect((await hypervisor.inspect(context, vm))?.hardware.disks).toEqual(SMALL.disks);
-    await hypervisor.commitDisks(context, vm, grown.disks);
-    expect((await hypervisor.inspect(context, vm))?.hardware.disks).toEqual(grown.disks);
-    await expect(hypervisor.commitDisks(context, vm, SMALL.disks)).rejects.toMatchObject({
+    await hypervisor.allocate(context, vm, TWO_DISKS);
+    await hypervisor.configure(context, vm, TWO_DISKS);
+    await write('a', 'kept');
+    await hypervisor.reconfigure(context, vm, { cpu: 1, memoryMiB: 512, attach: [], detach: ['b'] });
+    expect(await everything()).toHaveLength(2);
+    const changes = { grow: [{ label: 'a', sizeGiB: 5 }], remove: ['b'] };
+    for (let repeat = 0; repeat < 2; repeat += 1) await hypervisor.commitDisks(context, vm, changes);
+    expect(await everything()).toEqual([{ label: 'a', sizeGiB: 5, attached: true, content: 'kept' }]);
+  });
+
+  test('deletes nothing when a disk cannot grow', async () => {
+    await hypervisor.allocate(context, vm, TWO_DISKS);
+    await hypervisor.configure(context, vm, TWO_DISKS);
+    await write('b', 'precious');
+    await hypervisor.reconfigure(context, vm, { cpu: 1, memoryMiB: 512, attach: [], detach: ['b'] });
+    const tooLarge = { grow: [{ label: 'a', sizeGiB: 65_000 }], remove: ['b'] };
+    await expect(hypervisor.commitDisks(context, vm, tooLarge)).rejects.toMatchObject({
       kind: 'REFUSED',
       system: 'HYPERVISOR',
-      message: expect.stringMatching(/^the hypervisor of dc-1 refused to change disks of web-1: .*shrink/),
+      message: expect.stringMatching(/^the hypervisor of dc-1 refused to change disks of web-1: .*65000 GiB/),
+    });
+    const missing = { grow: [{ label: 'c', sizeGiB: 5 }], remove: ['b'] };
+    await expect(hypervisor.commitDisks(context, vm, missing)).rejects.toMatchObject({ kind: 'REFUSED' });
+    expect(await everything()).toContainEqual({ label: 'b', sizeGiB: 2, attached: false, content: 'precious' });
+  });
+
+  test('leaves disks alone that nobody names, and never takes a detached one for a new one', async () => {
+    await hypervisor.allocate(context, vm, TWO_DISKS);
+    await hypervisor.configure(context, vm, TWO_DISKS);
+    await write('b', 'somebody’s');
+    await hypervisor.reconfigure(context, vm, { cpu: 4, memoryMiB: 512, attach: [], detach: ['a'] });
+    await hypervisor.commitDisks(context, vm, { grow: [], remove: ['a'] });
+    const somebodys = { label: 'b', sizeGiB: 2, attached: true, content: 'somebody’s' };
+    expect(await everything()).toEqual([somebodys]);
+
+    await hypervisor.reconfigure(context, vm, { cpu: 4, memoryMiB: 512, attach: [], detach: ['b'] });
+    const again = { cpu: 4, memoryMiB: 512, attach: [{ label: 'b', sizeGiB: 2 }], detach: [] };
+    await expect(hypervisor.reconfigure(context, vm, again)).rejects.toMatchObject({ kind: 'REFUSED' });
+    await hypervisor.putBack(context, vm, { cpu: 4, memoryMiB: 512, attach: [], remove: ['b'] });
+    expect(await everything()).toEqual([{ ...somebodys, attached: false }]);
+    await expect(
+      hypervisor.putBack(context, vm, { cpu: 4, memoryMiB: 512, attach: ['a'], remove: [] }),
+    ).rejects.toMatchObject({ kind: 'REFUSED', message: expect.stringContaining('disk a') });
+  });
+
+  test('registers a machine that is there, changes nothing of it but its mark, and gives it back', async () => {
+    const ref = await unmanaged();
+    const inspected = { ref, power: 'ON', hardware: SMALL };
+    for (let repeat = 0; repeat < 2; repeat += 1) {
+      expect(await hypervisor.register(context, vm, ref)).toEqual(inspected);
+    }
+    expect(await hypervisor.inspect(context, vm)).toEqual(inspected);
+    const other = { id: crypto.randomUUID(), name: 'web-2' };
+    await expect(hypervisor.register(context, other, ref)).rejects.toMatchObject({ code: 'HYPERVISOR_VM_IN_USE' });
+    await hypervisor.unregister(context, other);
+    expect(await hypervisor.inspect(context, vm)).toEqual(inspected);
+    for (let repeat = 0; repeat < 2; repeat += 1) await hypervisor.unregister(context, vm);
+    expect(await hypervisor.inspect(context, vm)).toBeUndefined();
+    expect(await (await fetch(`${simulator.url}/morefs/${ref}`)).json()).toMatchObject({ id: null, power: 'ON' });
+    expect(await hypervisor.register(context, other, ref)).toEqual(inspected);
+  });
+
+  test('registers nothing that is not there, and no second machine for one VM', async () => {
+    await expect(hypervisor.register(context, vm, 'vm-0')).rejects.toMatchObject({ code: 'HYPERVISOR_VM_NOT_FOUND' });
+    await hypervisor.register(context, vm, await unmanaged());
+    await expect(hypervisor.register(context, vm, await unmanaged())).rejects.toMatchObject({
+      code: 'HYPERVISOR_VM_IN_USE',
     });
   });
 
   test('refuses to destroy a VM that runs, and to reconfigure one that is not there', async () => {
-    await expect(hypervisor.reconfigure(context, vm, SMALL)).rejects.toMatchObject({ kind: 'REFUSED' });
+    const change = { cpu: 2, memoryMiB: 1024, attach: [], detach: [] };
+    await expect(hypervisor.reconfigure(context, vm, change)).rejects.toMatchObject({ kind: 'REFUSED' });
     await deployed();
     await hypervisor.powerOn(context, vm);
     await expect(hypervisor.destroy(context, vm)).rejects.toMatchObject({ kind: 'REFUSED', status: 409 });

@@ -66,6 +66,8 @@ describe('the hypervisor simulator', () => {
     expect((await call('DELETE', '/allocations/a1')).body.code).toBe('VM_EXISTS');
     const shrunk = await call('PATCH', '/vms/a1', { disks: [{ label: 'system', sizeGiB: 5 }] });
     expect([shrunk.status, shrunk.body.code]).toEqual([422, 'DISK_CANNOT_SHRINK']);
+    const huge = await call('PATCH', '/vms/a1', { disks: [{ label: 'system', sizeGiB: 63_489 }] });
+    expect([huge.status, huge.body.code]).toEqual([422, 'DISK_TOO_LARGE']);
     await call('PUT', '/vms/a1/power', { state: 'ON' });
     const destroyed = await call('DELETE', '/vms/a1');
     expect([destroyed.status, destroyed.body.code]).toEqual([409, 'POWERED_ON']);
@@ -109,6 +111,18 @@ describe('the hypervisor simulator', () => {
     await call('DELETE', `/morefs/${old}`);
     await call('PUT', `/morefs/${made.moref}/identity`, { id: 'a1' });
     expect((await call('GET', '/vms/a1/disks/system/content')).body.content).toBe('restored');
+  });
+
+  test('a machine has one id at a time, and gives it back', async () => {
+    const { moref } = (await call('POST', '/morefs', { ...HARDWARE, disks: [] })).body;
+    const identify = (id: string | null) => call('PUT', `/morefs/${moref}/identity`, { id });
+    expect((await identify('a1')).body.id).toBe('a1');
+    expect((await identify('a1')).status).toBe(200);
+    const other = await identify('b2');
+    expect([other.status, other.body.code]).toEqual([409, 'HAS_IDENTITY']);
+    expect((await identify(null)).body.id).toBeNull();
+    expect((await identify('b2')).body.id).toBe('b2');
+    expect((await call('GET', '/vms/a1')).status).toBe(404);
   });
 
   test('what was answered is there after a restart', async () => {

@@ -7,6 +7,7 @@ import {
   OBSERVED_STEPS,
   OPEN_STATES,
   OPERATION_KINDS,
+  type OperationKind,
   POINT_OF_NO_RETURN,
   STEP_NAMES,
   STEPS,
@@ -14,7 +15,8 @@ import {
   tail,
   workflowId,
 } from '../../../domain/operations.ts';
-import { residueOf } from '../../../domain/residue.ts';
+import { cleanupSteps, residueOf, type ResiduePlace, wayOfCleaning } from '../../../domain/residue.ts';
+import { VM_STATES, type VmState } from '../../../domain/virtual-machines.ts';
 
 const VM = '0191d9d0-0000-7000-8000-00003f9c2a01';
 const OPERATION = '0191d9d0-0000-7000-8000-000077ab0c1d';
@@ -82,7 +84,9 @@ describe('operations', () => {
 });
 
 describe('residue', () => {
-  const place = {
+  const place: ResiduePlace = {
+    operationId: OPERATION,
+    kind: 'DEPLOY',
     vmId: VM,
     vmName: 'web-1',
     datacenterName: 'dc-madrid',
@@ -90,44 +94,88 @@ describe('residue', () => {
     managerName: 'avamar',
     vendorRef: 'group-7',
   };
-  const looking = ['OBSERVE', 'WATCH', 'REFRESH', 'RECORD'];
+  const leavesNothing = ['OBSERVE', 'WATCH', 'REFRESH', 'RECORD', 'CLEAN_HYPERVISOR', 'CLEAN_BACKUP_SYSTEM'];
+  const cleanup = `POST /v1/operations/${OPERATION}/retry-cleanup`;
+  const undeploy = `POST /v1/virtual-machines/${VM}/undeploy`;
 
-  test.each(STEP_NAMES.filter((step) => !looking.includes(step)))('%s that is not undone is named', (step) => {
+  test.each(STEP_NAMES.filter((step) => !leavesNothing.includes(step)))('%s that is not undone is named', (step) => {
     const left = residueOf(step, place);
     expect(left?.description).toContain('web-1');
     expect([place.hypervisorRef, place.vendorRef]).toContain(left?.ref);
     expect([place.datacenterName, place.managerName]).toContain(left?.systemName);
-    expect(left?.removeWith).not.toBe('');
+    expect(left?.removeWith).toContain(cleanup);
   });
 
-  test.each(looking)('%s leaves nothing behind', (step) => {
+  test.each(leavesNothing)('%s leaves nothing behind', (step) => {
     expect(residueOf(step as (typeof STEP_NAMES)[number], place)).toBeNull();
   });
 
-  test('in the hypervisor is removed by an undeploy of that VM', () => {
+  test('of a VM that was to be made or removed goes with an undeploy too', () => {
     expect(residueOf('CONFIGURE', place)).toMatchObject({
       system: 'HYPERVISOR',
       systemName: 'dc-madrid',
-      removeWith: `POST /v1/virtual-machines/${VM}/undeploy`,
+      removeWith: `${cleanup} or ${undeploy}`,
     });
+    expect(residueOf('DECONFIGURE', { ...place, kind: 'UNDEPLOY' })?.removeWith).toBe(`${cleanup} or ${undeploy}`);
   });
 
-  test('in a backup system names what to look for at its console', () => {
-    expect(residueOf('BACKUP_SCHEDULE', place)).toMatchObject({
-      system: 'BACKUP_SYSTEM',
-      systemName: 'avamar',
-      ref: 'group-7',
-      removeWith: 'look for group-7 at the console of avamar',
-    });
+  test.each(['RECONFIGURE', 'POWER_OFF', 'REGISTER'] as const)('of a %s never asks to take the VM away', (kind) => {
+    expect(residueOf(kind, { ...place, kind })?.removeWith).toBe(cleanup);
   });
 
   test('of which little is known names the VM', () => {
     const little = { ...place, hypervisorRef: null, managerName: null, vendorRef: null };
     expect(residueOf('ALLOCATE', little)?.ref).toBe(VM);
-    expect(residueOf('BACKUP_SCHEDULE', little)).toMatchObject({
-      ref: VM,
-      systemName: 'the backup system',
-      removeWith: 'look for web-1 at the console of the backup system',
+    expect(residueOf('BACKUP_SCHEDULE', little)).toMatchObject({ ref: VM, systemName: 'the backup system' });
+  });
+
+  test('is cleaned in the hypervisor once and in each backup system once', () => {
+    const left = [
+      { system: 'BACKUP_SYSTEM', managerId: 'm-1' },
+      { system: 'HYPERVISOR', managerId: null },
+      { system: 'HYPERVISOR', managerId: null },
+      { system: 'BACKUP_SYSTEM', managerId: 'm-2' },
+      { system: 'BACKUP_SYSTEM', managerId: 'm-1' },
+      { system: 'BACKUP_SYSTEM', managerId: null },
+    ] as const;
+    expect(cleanupSteps(left)).toEqual([
+      { name: 'CLEAN_HYPERVISOR', managerId: null, skip: null },
+      { name: 'CLEAN_BACKUP_SYSTEM', managerId: 'm-1', skip: null },
+      { name: 'CLEAN_BACKUP_SYSTEM', managerId: 'm-2', skip: null },
+    ]);
+    expect(cleanupSteps([])).toEqual([]);
+  });
+
+  describe('is removed', () => {
+    const cases: { kind: OperationKind; crossed: boolean; deployedSince: boolean; state: VmState }[] =
+      OPERATION_KINDS.flatMap((kind) =>
+        [false, true].flatMap((crossed) =>
+          [false, true].flatMap((deployedSince) => VM_STATES.map((state) => ({ kind, crossed, deployedSince, state }))),
+        ),
+      );
+
+    test('only where a deploy or a final undeploy left it and nobody has the VM in use', () => {
+      const removing = cases.filter((left) => wayOfCleaning(left, left.state) === 'REMOVE');
+      expect(removing).toEqual(
+        cases.filter(
+          ({ kind, crossed, deployedSince, state }) =>
+            (kind === 'DEPLOY' || (kind === 'UNDEPLOY' && crossed)) &&
+            !deployedSince &&
+            (state === 'UNKNOWN' || state === 'NOT_ALLOCATED'),
+        ),
+      );
+    });
+
+    test('never from a VM that was deployed since', () => {
+      for (const left of cases) {
+        if (left.deployedSince) expect(wayOfCleaning(left, left.state)).toBe('OWNED');
+      }
+    });
+
+    test('never from a machine that was somebody’s before', () => {
+      for (const left of cases) {
+        if (left.kind === 'REGISTER') expect(['RELEASE', 'OWNED']).toContain(wayOfCleaning(left, left.state));
+      }
     });
   });
 });

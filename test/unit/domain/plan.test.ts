@@ -59,6 +59,7 @@ describe('a plan', () => {
     expect(reconfigure(hardware(1, 10), hardware(2, 10))).toEqual(['RECONFIGURE']);
     expect(reconfigure(hardware(1, 10), hardware(1, 20))).toEqual(['RECONFIGURE', 'COMMIT_DISKS']);
     expect(reconfigure(hardware(1, 10, 10), hardware(1, 10))).toEqual(['RECONFIGURE', 'COMMIT_DISKS']);
+    expect(reconfigure(hardware(1, 10), hardware(1, 10, 20))).toEqual(['RECONFIGURE']);
   });
 
   test('of a reconfigure from one manager to another touches both', () => {

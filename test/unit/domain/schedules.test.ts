@@ -146,6 +146,24 @@ describe('a VM’s choice of policies', () => {
     expect(resolve(configuration, given).problems).toEqual([problem]);
   });
 
+  test('of all disks is the same schedule when a disk comes or goes; one that names a removed disk is refused', () => {
+    const all = policy('gold');
+    const named = policy('silver', { disks: YOURS });
+    const schedulesFor = (of: BackupPolicy, given: ChosenConfiguration[], disks: string[]) =>
+      resolveSchedules([{ policyId: of.id, configurations: given }], new Map([[of.id, of]]), disks);
+
+    const [before] = schedulesFor(all, [], ['system']).schedules;
+    expect(sameSchedule(before, schedulesFor(all, [], ['system', 'logs']).schedules[0])).toBe(true);
+    expect(sameSchedule(before, schedulesFor(all, [], []).schedules[0])).toBe(true);
+
+    const choice = daily({ disks: ['data'] });
+    const [chosen] = schedulesFor(named, choice, ['system', 'data']).schedules;
+    expect(sameSchedule(chosen, schedulesFor(named, choice, ['data', 'logs']).schedules[0])).toBe(true);
+    expect(schedulesFor(named, choice, ['system', 'logs']).problems).toMatchObject([
+      { pointer: '/backupPolicies/0/configurations/0/disks', code: 'BACKUP_INVALID_DISKS' },
+    ]);
+  });
+
   test('keeps what the policy says and takes what it leaves open, whatever both are', () => {
     fc.assert(
       fc.property(policies, choices, (all, chosen) => {

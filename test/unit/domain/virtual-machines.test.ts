@@ -4,6 +4,7 @@ import { OPERATION_KINDS, type OperationKind } from '../../../domain/operations.
 import {
   ALLOWED_FROM,
   DEPLOYED_STATES,
+  diskChanges,
   type Hardware,
   sameDisks,
   sameHardware,
@@ -62,6 +63,23 @@ describe('hardware', () => {
     fc.assert(
       fc.property(hardware, hardware, (one, other) => {
         expect(sameHardware(one, other)).toBe(canonical(one) === canonical(other));
+      }),
+    );
+  });
+
+  test('changes disk by disk: what is added, grown, shrunk and removed makes one list of the other', () => {
+    fc.assert(
+      fc.property(hardware, hardware, ({ disks: current }, { disks: wanted }) => {
+        const { added, grown, shrunk, removed } = diskChanges(current, wanted);
+        const sizes = new Map(current.map((disk) => [disk.label, disk.sizeGiB]));
+        for (const disk of removed) expect(sizes.delete(disk.label)).toBe(true);
+        for (const disk of [...grown, ...shrunk]) expect(sizes.has(disk.label)).toBe(true);
+        for (const disk of grown) expect(disk.sizeGiB).toBeGreaterThan(sizes.get(disk.label) ?? 0);
+        for (const disk of shrunk) expect(disk.sizeGiB).toBeLessThan(sizes.get(disk.label) ?? 0);
+        for (const disk of added) expect(sizes.has(disk.label)).toBe(false);
+        for (const disk of [...added, ...grown, ...shrunk]) sizes.set(disk.label, disk.sizeGiB);
+        const made = [...sizes].map(([label, sizeGiB]) => ({ label, sizeGiB }));
+        expect(sameDisks(made, wanted)).toBe(true);
       }),
     );
   });

@@ -1,0 +1,153 @@
+/**
+ * Clearing what an earlier operation had to leave behind. Whatever has become part of the VM since is left alone.
+ * @module
+ */
+import { cleanedOperation, leftoversOf, promisedSchedule } from '../db/cleanup.ts';
+import {
+  existingSchedules,
+  forgetHypervisorReference,
+  operationContext,
+  rememberReference,
+} from '../db/operation-context.ts';
+import { stepsOf } from '../db/steps.ts';
+import { settleSchedule } from '../db/vm-schedules.ts';
+import { HoldfastError } from '../domain/errors.ts';
+import { wayOfCleaning } from '../domain/residue.ts';
+import type { Hardware } from '../domain/virtual-machines.ts';
+import type { StepActivities, StepInput } from '../workflows/contract.ts';
+import type { Dependencies } from './dependencies.ts';
+import { hypervisorOf, labelsOf, requestedDiskChanges } from './lifecycle.ts';
+import { runningSession } from './observations.ts';
+import { forward, type StepAttempt, type StepOutcome } from './recorded-step.ts';
+import { bringSchedule } from './schedules.ts';
+import { previousHardware } from './undo.ts';
+
+const OWNED: StepOutcome = { skipped: 'the virtual machine was deployed since and owns it by now' };
+const GONE: StepOutcome = { skipped: 'the hypervisor has no such virtual machine any more' };
+
+/** The activities of CLEAN_HYPERVISOR and CLEAN_BACKUP_SYSTEM. */
+export function cleanupActivities(deps: Dependencies): Pick<StepActivities, 'cleanHypervisor' | 'cleanBackupSystem'> {
+  return {
+    cleanHypervisor: (input) =>
+      forward(deps, 'CLEAN_HYPERVISOR', input, async (attempt) => {
+        switch (await wayFor(deps, attempt)) {
+          case 'OWNED':
+            return OWNED;
+          case 'REMOVE':
+            return remove(deps, attempt);
+          case 'RELEASE':
+            return release(deps, attempt);
+          case 'MEND':
+            return mend(deps, attempt);
+        }
+      }),
+
+    cleanBackupSystem: (input) =>
+      forward(deps, 'CLEAN_BACKUP_SYSTEM', input, (attempt) => cleanBackupSystem(deps, attempt, input)),
+  };
+}
+
+async function wayFor(deps: Dependencies, { operation, vm }: StepAttempt) {
+  const cleaned = await cleanedOperation(deps.db, operation);
+  const { kind, point_of_no_return_at: crossedAt } = cleaned.operation;
+  return wayOfCleaning({ kind, crossed: crossedAt !== null, deployedSince: cleaned.deployedSince }, vm.state);
+}
+
+/** Takes away what is left of a VM that shall not be there. */
+async function remove(deps: Dependencies, attempt: StepAttempt): Promise<StepOutcome> {
+  const hypervisor = hypervisorOf(deps, attempt);
+  const { call, vm } = attempt;
+  const found = await hypervisor.inspect(call, vm);
+  if (found?.power === 'ON') await hypervisor.powerOff(call, vm);
+  await hypervisor.destroy(call, vm);
+  await attempt.record((trx) => forgetHypervisorReference(trx, vm.id));
+  await hypervisor.deallocate(call, vm);
+  return { made: null, reason: 'what was left of the virtual machine was removed' };
+}
+
+/** Gives back a machine that was to be registered, as it is. */
+async function release(deps: Dependencies, attempt: StepAttempt): Promise<StepOutcome> {
+  await hypervisorOf(deps, attempt).unregister(attempt.call, attempt.vm);
+  await attempt.record((trx) => forgetHypervisorReference(trx, attempt.vm.id));
+  return { made: null, reason: 'the machine bears no mark any more' };
+}
+
+/** Puts a VM in order that shall be there, and takes over what it is like then. */
+async function mend(deps: Dependencies, attempt: StepAttempt): Promise<StepOutcome> {
+  const hypervisor = hypervisorOf(deps, attempt);
+  const { call, vm } = attempt;
+  const before = await hypervisor.inspect(call, vm);
+  if (before === undefined) return GONE;
+  await mendHardware(deps, attempt, before.hardware);
+  const found = await hypervisor.inspect(call, vm);
+  if (found === undefined) return GONE;
+  const { ref, hardware, power } = found;
+  await attempt.record((trx) =>
+    rememberReference(trx, { vmId: vm.id, system: 'HYPERVISOR', systemId: attempt.datacenter.id, ref }),
+  );
+  return { made: { hypervisorRef: ref, hardware, power } };
+}
+
+/**
+ * A reconfigure that was to be undone is undone; one that was past its point of no return is finished. Once the VM's
+ * row is known to be right it counts: then only disks are still deleted that the reconfigure was to delete and that
+ * nobody has in use.
+ */
+async function mendHardware(deps: Dependencies, attempt: StepAttempt, found: Hardware): Promise<void> {
+  const { operation } = await cleanedOperation(deps.db, attempt.operation);
+  if (operation.kind !== 'RECONFIGURE') return;
+  const hypervisor = hypervisorOf(deps, attempt);
+  const { call, vm } = attempt;
+  const context = await operationContext(deps.db, operation.id);
+  const crossed = operation.point_of_no_return_at !== null;
+  if (vm.state === 'UNKNOWN' && crossed) {
+    const { grown, removed } = requestedDiskChanges(context);
+    await hypervisor.commitDisks(call, vm, { grow: grown, remove: labelsOf(removed) });
+  } else if (vm.state === 'UNKNOWN') {
+    const step = (await stepsOf(deps.db, operation.id)).find(({ name }) => name === 'RECONFIGURE');
+    const before = step?.undo_input?.hardware;
+    if (before !== undefined) await hypervisor.putBack(call, vm, previousHardware(context, before));
+  } else if (crossed) {
+    const there = new Set(labelsOf([...vm.hardware.disks, ...found.disks]));
+    const remove = (operation.request.removedDisks ?? []).filter((label) => !there.has(label));
+    if (remove.length > 0) await hypervisor.commitDisks(call, vm, { grow: [], remove });
+  }
+}
+
+async function cleanBackupSystem(deps: Dependencies, attempt: StepAttempt, input: StepInput): Promise<StepOutcome> {
+  const { managerId } = input;
+  if (managerId === null) throw new Error('CLEAN_BACKUP_SYSTEM needs a backup manager');
+  const { operation: cleaned } = await cleanedOperation(deps.db, attempt.operation);
+  const left = (await leftoversOf(deps.db, cleaned.id)).filter((leftover) => leftover.managerId === managerId);
+  if (left.some(({ step }) => step !== 'BACKUP_SCHEDULE')) await ensureNothingRuns(deps, attempt, managerId);
+  if (left.every(({ step }) => step !== 'BACKUP_SCHEDULE')) {
+    return { made: null, reason: 'nothing of it is running any more' };
+  }
+  const existing = (await existingSchedules(deps.db, attempt.vm.id)).find((known) => known.managerId === managerId);
+  if (existing?.uncertain === false) return { skipped: 'the virtual machine owns its schedule there by now' };
+  const wanted = (await isThere(deps, attempt)) ? await promisedSchedule(deps.db, cleaned, managerId) : undefined;
+  const outcome = await bringSchedule(deps, attempt, managerId, wanted);
+  if ('made' in outcome) {
+    const { made } = outcome;
+    await attempt.record((trx) => settleSchedule(trx, attempt.operation, managerId, made));
+  }
+  return outcome;
+}
+
+async function ensureNothingRuns(deps: Dependencies, attempt: StepAttempt, managerId: string): Promise<void> {
+  const running = await runningSession(deps, attempt.operation.id, attempt.vm.id, managerId, true);
+  if (running === undefined) return;
+  const { name } = await deps.managers.connect(managerId);
+  throw new HoldfastError(
+    'VM_BEING_BACKED_UP',
+    `${name} is working on ${attempt.vm.name} (session ${running}). Clean up again when it has ended.`,
+  );
+}
+
+/** Whether there is a VM that a schedule could protect, now that the hypervisor was cleaned. */
+async function isThere(deps: Dependencies, attempt: StepAttempt): Promise<boolean> {
+  const steps = await stepsOf(deps.db, attempt.operation.id);
+  const cleaned = steps.find((step) => step.name === 'CLEAN_HYPERVISOR');
+  if (cleaned?.state === 'DONE') return cleaned.made !== null;
+  return attempt.vm.state !== 'NOT_ALLOCATED' && (await wayFor(deps, attempt)) !== 'REMOVE';
+}

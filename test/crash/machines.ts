@@ -1,0 +1,118 @@
+/**
+ * Virtual machines for trials: made, deployed and filled beforehand, many at once.
+ * @module
+ */
+import type { Hardware } from '../../domain/virtual-machines.ts';
+import { patiently, type Stage, waitFor } from './stage.ts';
+
+/** What a machine must be before its operation can begin. */
+export type Condition = 'NEW' | 'ON' | 'OFF' | 'BACKED_UP';
+
+/** What is on the disk of a machine when its backup is made, and what is there when it is restored. */
+export const SAVED = 'saved';
+export const LATER = 'written later';
+
+/** A machine that is ready for its trial. */
+export interface Machine {
+  readonly id: string;
+  readonly name: string;
+  readonly condition: Condition;
+  readonly hardware: Hardware;
+  /** What the backup system calls it; `null` before it is deployed. */
+  readonly cid: string | null;
+  /** What stands for its schedule in the backup system. */
+  readonly group: { readonly groupId: string; readonly scheduleId: string; readonly retentionId: string } | null;
+  /** BACKED_UP: the backup that can be restored, and its number. */
+  readonly backup: { readonly resultId: string; readonly labelNumber: string } | null;
+}
+
+const HARDWARE: Hardware = {
+  cpu: 2,
+  memoryMiB: 2048,
+  disks: [
+    { label: 'system', sizeGiB: 20 },
+    { label: 'data', sizeGiB: 40 },
+  ],
+};
+
+/** So many machines are prepared side by side. */
+const LANES = 12;
+
+/** Makes machines in these conditions, in that order. */
+export async function prepareMachines(
+  stage: Stage,
+  wanted: readonly { readonly name: string; readonly condition: Condition }[],
+): Promise<Machine[]> {
+  await stage.sessionsTake(0.5);
+  const machines: Machine[] = [];
+  let next = 0;
+  const lane = async () => {
+    for (let index = next++; index < wanted.length; index = next++) {
+      const one = wanted[index];
+      if (one !== undefined) machines[index] = await prepare(stage, one.name, one.condition);
+    }
+  };
+  await Promise.all(Array.from({ length: LANES }, lane));
+  return machines;
+}
+
+async function prepare(stage: Stage, name: string, condition: Condition): Promise<Machine> {
+  const id = await stage.tenant.newVm(name);
+  const machine = { id, name, condition, hardware: HARDWARE, cid: null, group: null, backup: null };
+  if (condition === 'NEW') return machine;
+  await succeed(stage, `/v1/virtual-machines/${id}/deploy`);
+  let backup: Machine['backup'] = null;
+  if (condition === 'BACKED_UP') {
+    await write(stage, id, SAVED);
+    await succeed(stage, `/v1/virtual-machines/${id}/backup`, {});
+    backup = await newestBackup(stage, id);
+    await write(stage, id, LATER);
+  }
+  if (condition !== 'ON') await succeed(stage, `/v1/virtual-machines/${id}/power-off`);
+  return { ...machine, backup, ...(await protectionOf(stage, id)) };
+}
+
+async function succeed(stage: Stage, path: string, body?: unknown): Promise<void> {
+  const answer = await stage.platform('POST', path, body);
+  if (answer.status !== 202) throw new Error(`${path}: ${answer.status} ${JSON.stringify(answer.body)}`);
+  const ended = await waitFor(
+    () =>
+      stage.rows<{ state: string; open: boolean }>(
+        'select state, finished_at is null as open from operation where id = $1',
+        [answer.body['id']],
+      ),
+    ([operation]) => operation?.open === false,
+    120_000,
+  );
+  if (ended[0]?.state !== 'SUCCEEDED') throw new Error(`${path}: ${JSON.stringify(ended)}`);
+}
+
+const write = (stage: Stage, id: string, content: string) =>
+  stage.hypervisor('PUT', `/vms/${id}/disks/system/content`, { content });
+
+async function newestBackup(stage: Stage, vmId: string): Promise<Machine['backup']> {
+  const [row] = await waitFor(
+    () =>
+      stage.rows<{ resultId: string; labelNumber: string }>(
+        `select r.id as "resultId", c.vendor_id as "labelNumber" from backup_result r
+       join result_copy c on c.result_id = r.id and c.state = 'LISTED' where r.vm_id = $1 and r.status = 'SUCCEEDED'
+       order by r.started_at desc limit 1`,
+        [vmId],
+      ),
+    (rows) => rows.length > 0,
+    60_000,
+  );
+  if (row === undefined) throw new Error(`the backup of ${vmId} has no copy`);
+  return row;
+}
+
+/** What the backup system holds for a machine. */
+export async function protectionOf(stage: Stage, vmId: string): Promise<Pick<Machine, 'cid' | 'group'>> {
+  const [row] = await patiently(() =>
+    stage.rows<{ cid: string; groups: NonNullable<Machine['group']>[] }>(
+      `select ref->>'vmRef' as cid, ref->'groups' as groups from vm_schedule where vm_id = $1`,
+      [vmId],
+    ),
+  );
+  return { cid: row?.cid ?? null, group: row?.groups[0] ?? null };
+}

@@ -1,0 +1,171 @@
+/**
+ * A round: many trials at once. All operations are brought to where they shall be, the fault strikes once, everything is
+ * let go, and each is judged on its own.
+ * @module
+ */
+import { type Hold, Holds } from './holds.ts';
+import { type LostRun, ownerlessTimes } from './live-owner.ts';
+import { type Machine, prepareMachines } from './machines.ts';
+import { recordsOf } from './records.ts';
+import { type Stage, waitFor } from './stage.ts';
+import { strike } from './strikes.ts';
+import { requestAgain, requestInVain } from './requests.ts';
+import { begin, type Cell, describeCell, findOperation, newTrial, statesOf, type Trial } from './trials.ts';
+import { wrongs } from './verdict.ts';
+import { holdAt } from './workflows.ts';
+
+/** A session that is running when the fault strikes takes so long. Seconds. */
+const LONG_SESSION = 40;
+/** One that shall be seen by the watch before it ends. Seconds. */
+const SEEN_SESSION = 6;
+const SHORT_SESSION = 1;
+/** Everybody is where they shall be within this time: a call to another system lasts 20 s at most. Milliseconds. */
+const IN_PLACE_LIMIT_MS = 18_000;
+/** A lost start is looked for for a minute; a run is carried on within a minute. Milliseconds. */
+const SETTLE_LIMIT_MS = 240_000;
+/** What the backup system lists is written down with the next sync. Milliseconds. */
+const AGREE_LIMIT_MS = 45_000;
+
+/** What a round found. */
+export interface RoundResult {
+  readonly trials: readonly Trial[];
+  /** How long lost operations were without an owner, in milliseconds. */
+  readonly ownerless: readonly number[];
+}
+
+/** Plays one round. All cells of system-wide faults have the same fault. */
+export async function playRound(
+  stage: Stage,
+  name: string,
+  cells: readonly Cell[],
+  tell: (line: string) => void,
+): Promise<RoundResult> {
+  const wanted = cells.map((cell, index) => ({ name: `${name}-${index}`, condition: cell.workflow.condition }));
+  const machines = await prepareMachines(stage, wanted);
+  const trials = await Promise.all(cells.map((cell, index) => newTrial(stage, cell, machines[index] as Machine)));
+  const holds = new Holds(stage.databaseUrl, stage.simulators);
+  let lost: LostRun[] = [];
+  try {
+    for (const trial of trials) await keep(trial, holds);
+    if (cells[0]?.fault.group === 'api') await requestInVain(stage, trials, holds);
+    else {
+      await launch(stage, trials);
+      await waitUntilInPlace(stage, trials, holds);
+    }
+    const missed = trials.filter((trial) => !trial.inPlace);
+    tell(`${trials.length - missed.length} of ${trials.length} are where they shall be`);
+    for (const { cell } of missed) tell(`  not in place: ${describeCell(cell)}`);
+    lost = await strike(stage, trials, holds);
+  } finally {
+    await holds.release();
+  }
+  if (cells[0]?.fault.group === 'api') await requestAgain(stage, trials);
+  tell('struck; waiting for every operation to end');
+  await settle(stage, trials);
+  await stage.stopSecondWorker();
+  await judge(stage, trials);
+  return { trials, ownerless: await ownerlessTimes(stage, lost) };
+}
+
+/** Arms what keeps the trial's operation where it shall be. */
+async function keep(trial: Trial, holds: Holds): Promise<void> {
+  const { step, point, chance } = trial.cell;
+  const { machine } = trial;
+  const hold: Hold | null =
+    step === null || point === null
+      ? { system: 'database', vmId: machine.id, step: 'REQUEST', at: 'commit' }
+      : holdAt(step, point, machine, chance);
+  trial.hold = hold === null ? null : await holds.arm(hold);
+}
+
+/** Begins everything, in an order in which the sessions last as long as they have to. */
+async function launch(stage: Stage, trials: readonly Trial[]): Promise<void> {
+  const waits = trials.filter(
+    ({ cell }) => cell.step?.waits === true && cell.point !== 'record' && cell.point !== 'answer',
+  );
+  const observed = trials.filter((trial) => trial.cell.workflow.request === null && !waits.includes(trial));
+  const others = trials.filter((trial) => !waits.includes(trial) && !observed.includes(trial));
+  await stage.sessionsTake(LONG_SESSION);
+  await Promise.all(waits.map((trial) => begin(stage, trial)));
+  await sessionsBegun(stage, waits);
+  await stage.sessionsTake(SEEN_SESSION);
+  await Promise.all(observed.map((trial) => begin(stage, trial)));
+  await stage.sessionsTake(SHORT_SESSION);
+  await Promise.all(others.map((trial) => begin(stage, trial)));
+}
+
+async function sessionsBegun(stage: Stage, trials: readonly Trial[]): Promise<void> {
+  const count = async () => {
+    const running = stage.state().avamar.activities.filter((activity) => activity.finished === undefined);
+    return trials.filter(({ machine }) => running.some((activity) => activity.cid === machine.cid)).length;
+  };
+  await waitFor(count, (begun) => begun === trials.length, 20_000);
+}
+
+async function waitUntilInPlace(stage: Stage, trials: readonly Trial[], holds: Holds): Promise<void> {
+  await waitFor(
+    async () => {
+      const holding = await holds.holding();
+      const watching = await stage.rows<{ vm_id: string }>(
+        `select o.vm_id from step s join operation o on o.id = s.operation_id
+         where o.vm_id = any($1) and o.finished_at is null and s.name = 'WATCH' and s.state = 'RUNNING'`,
+        [trials.map(({ machine }) => machine.id)],
+      );
+      for (const trial of trials) {
+        const { hold } = trial;
+        trial.inPlace = hold === null ? watching.some((row) => row.vm_id === trial.machine.id) : holding.has(hold);
+      }
+      return trials.every((trial) => trial.inPlace);
+    },
+    (all) => all,
+    IN_PLACE_LIMIT_MS,
+    150,
+  );
+  await Promise.all(trials.map((trial) => findOperation(stage, trial, 3_000)));
+}
+
+/** Waits until every operation has ended, and with it whatever else holds one of the machines. */
+export async function settle(stage: Stage, trials: readonly Trial[]): Promise<void> {
+  const vmIds = trials.map(({ machine }) => machine.id);
+  await Promise.all(trials.map((trial) => findOperation(stage, trial, 60_000)));
+  await waitFor(
+    () => stage.rows<{ id: string }>('select id from operation where vm_id = any($1) and finished_at is null', [vmIds]),
+    (open) => open.length === 0,
+    SETTLE_LIMIT_MS,
+    500,
+  );
+  const states = await statesOf(
+    stage,
+    trials.flatMap(({ operationId }) => (operationId === '' ? [] : [operationId])),
+  );
+  for (const trial of trials) trial.outcome = states.get(trial.operationId)?.state ?? 'no operation';
+}
+
+/** Judges each trial; what the backup system lists may be written down a little later. */
+export async function judge(stage: Stage, trials: readonly Trial[]): Promise<void> {
+  await waitFor(
+    async () => {
+      const records = await recordsOf(
+        stage,
+        trials.map(({ machine }) => machine.id),
+      );
+      const state = stage.state();
+      for (const trial of trials) {
+        const { cell, machine, operationId, before, decision } = trial;
+        const known = records.get(machine.id);
+        if (known === undefined) throw new Error(`there is no machine ${machine.id}`);
+        const found = wrongs(
+          { machine, workflow: cell.workflow, operationId, before, consequence: cell.fault.consequence, decision },
+          known,
+          state,
+        );
+        trial.wrongs = trial.inPlace ? found : ['it was not in its step when the fault struck', ...found];
+      }
+      // What did not end, or ended wrongly, will not become right by waiting.
+      return trials.every((trial) => trial.wrongs.length === 0 || !trial.inPlace);
+    },
+    (all) => all,
+    AGREE_LIMIT_MS,
+    2_000,
+  );
+}

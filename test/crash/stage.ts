@@ -1,0 +1,200 @@
+/**
+ * The system under test as `npm start` runs it, with everything that a trial needs to act upon it and to look at it.
+ * @module
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { closeSync, mkdtempSync, openSync, readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { Client, Connection } from '@temporalio/client';
+import pg from 'pg';
+import { embeddedUrlIfRunning } from '../../db/embedded.ts';
+import { type Client as ApiClient, developmentClient, setUp } from '../acceptance/client.ts';
+import { freePorts, type Part, RunningSystem } from '../acceptance/running-system.ts';
+import { type AvamarConsole, avamarConsole } from './avamar-console.ts';
+import { Holds } from './holds.ts';
+import { type SimulatorState, simulatorState } from './simulator-state.ts';
+
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+/** A part that was killed is back within moments; a database may have to recover first. Milliseconds. */
+const OUTAGE_LIMIT_MS = 60_000;
+
+export type Stage = Awaited<ReturnType<typeof openStage>>;
+
+/** Brings a system up, with a tenant, a datacenter, a backup system and two policies. */
+export async function openStage(settings: Readonly<Record<string, string>>) {
+  const dataDir = mkdtempSync(join(tmpdir(), 'holdfast-crash-'));
+  const system = new RunningSystem(dataDir, await freePorts(), settings);
+  await system.start();
+  const databaseUrl = embeddedUrlIfRunning(join(dataDir, 'pg'));
+  if (databaseUrl === undefined) throw new Error('the database does not run');
+  await Holds.install(databaseUrl);
+  const pool = new pg.Pool({ connectionString: databaseUrl, max: 4, connectionTimeoutMillis: 2_000 });
+  pool.on('error', () => undefined);
+  const temporalAddress = `127.0.0.1:${system.ports.temporal}`;
+  const connection = await Connection.connect({ address: temporalAddress });
+  const simulators = {
+    hypervisor: `http://127.0.0.1:${system.ports.hypervisor}`,
+    avamar: `http://127.0.0.1:${system.ports.avamar}`,
+  };
+  const admin = developmentClient(system, 'CLOUD_ADMIN');
+  const tenant = await setUp(admin, system, 'acme');
+  const silver = await admin('POST', `/v1/datacenters/${tenant.datacenterId}/backup-policies`, {
+    code: 'SILVER',
+    name: 'Silver',
+    managerId: tenant.managerId,
+    retentionDays: 14,
+    configurations: [
+      {
+        type: 'COMPLETE',
+        subtype: 'WEEKLY_PLANNED',
+        time: { mode: 'fixed', value: '01:15' },
+        days: { mode: 'fixed', value: ['SUNDAY'] },
+      },
+    ],
+  });
+  const silverId: string = silver.body['id'];
+  await admin('PUT', `/v1/enterprises/${tenant.enterpriseId}/backup-policies/${silverId}`);
+  // By default two writes at a time: whole rounds would queue, and nobody would be where the fault shall strike.
+  await pool.query('update backup_manager set max_concurrent_writes = 200');
+  let second: ChildProcess | undefined;
+
+  return {
+    system,
+    dataDir,
+    databaseUrl,
+    simulators,
+    tenant: { ...tenant, silverId },
+    admin,
+    platform: developmentClient(system, 'PLATFORM') as ApiClient,
+    console: (await avamarConsole(simulators.avamar)) as AvamarConsole,
+    temporal: new Client({ connection }),
+
+    /** Rows; asks again while the database is away. */
+    rows: <T extends object>(text: string, values: readonly unknown[] = []): Promise<T[]> =>
+      patiently(async () => (await pool.query<T>(text, [...values])).rows),
+
+    state: (): SimulatorState => simulatorState(dataDir),
+
+    /** Sessions that begin from now on take so long. */
+    async sessionsTake(seconds: number): Promise<void> {
+      const settings = JSON.stringify({ backupSeconds: seconds, restoreSeconds: seconds, taskSeconds: 0.1 });
+      const headers = { 'content-type': 'application/json' };
+      const answer = await fetch(`${simulators.avamar}/_simulator/settings`, {
+        method: 'POST',
+        headers,
+        body: settings,
+      });
+      if (!answer.ok) throw new Error(await answer.text());
+    },
+
+    hypervisor: async (method: string, path: string, body?: unknown): Promise<any> => {
+      const answer = await fetch(`${simulators.hypervisor}${path}`, {
+        method,
+        headers: { 'content-type': 'application/json' },
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      });
+      return answer.status === 204 ? undefined : await answer.json();
+    },
+
+    /** `kill -9`, and wait until it is gone. */
+    async kill(part: Exclude<Part, 'everything'>): Promise<void> {
+      const pids = system.pidsOf(part);
+      await system.kill(part);
+      while (pids.some(isAlive)) await sleep(20);
+    },
+
+    /** Stops the worker in the middle of whatever it does; answers how to wake it. */
+    freezeWorker(): () => void {
+      const pids = system.pidsOf('worker');
+      for (const pid of pids) process.kill(pid, 'SIGSTOP');
+      return () => {
+        for (const pid of pids) process.kill(pid, 'SIGCONT');
+      };
+    },
+
+    /** Another worker beside the first. */
+    async startSecondWorker(): Promise<void> {
+      const log = join(dataDir, 'logs', `worker-2-${randomBytes(3).toString('hex')}.log`);
+      const output = openSync(log, 'a');
+      second = spawn(process.execPath, ['bin/holdfast.mjs', 'worker'], {
+        cwd: ROOT,
+        stdio: ['ignore', output, output],
+        env: {
+          ...process.env,
+          HOLDFAST_RESULTS_SYNC_INTERVAL: '20s',
+          ...settings,
+          HOLDFAST_DATA_DIR: dataDir,
+          DATABASE_URL: databaseUrl,
+          TEMPORAL_ADDRESS: temporalAddress,
+        },
+      });
+      closeSync(output);
+      const deadline = Date.now() + 60_000;
+      while (!readFileSync(log, 'utf8').includes('worker started')) {
+        if (Date.now() > deadline || second.exitCode !== null)
+          throw new Error(`the second worker did not start: ${log}`);
+        await sleep(50);
+      }
+    },
+
+    async stopSecondWorker(): Promise<void> {
+      const child = second;
+      second = undefined;
+      if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+      const exit = once(child, 'exit');
+      child.kill('SIGTERM');
+      await exit;
+    },
+
+    /** @param keep leaves the folder with its logs. */
+    async close(keep: boolean): Promise<void> {
+      await this.stopSecondWorker();
+      await pool.end();
+      await connection.close();
+      if (keep) await system.stop();
+      else await system.remove();
+    },
+  };
+}
+
+/** Tries again while a part is being started anew. */
+export async function patiently<T>(ask: () => Promise<T>, limitMs = OUTAGE_LIMIT_MS): Promise<T> {
+  const deadline = Date.now() + limitMs;
+  for (;;) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (Date.now() > deadline) throw error;
+      await sleep(200);
+    }
+  }
+}
+
+/** Asks until the answer is as wanted. @returns the last answer, wanted or not, when the time is up. */
+export async function waitFor<T>(
+  ask: () => Promise<T>,
+  wanted: (answer: T) => boolean,
+  limitMs: number,
+  everyMs = 100,
+): Promise<T> {
+  const deadline = Date.now() + limitMs;
+  for (;;) {
+    const answer = await ask();
+    if (wanted(answer) || Date.now() > deadline) return answer;
+    await sleep(everyMs);
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,178 @@
+/**
+ * The verdict on a trial: did its operation end in a truthful state, is everything as that state says, and did nothing
+ * happen twice?
+ * @module
+ */
+import { isTerminal } from '../../domain/operations.ts';
+import { activitiesOf, disagreements, hardware } from './agreement.ts';
+import type { Consequence } from './faults.ts';
+import { type Machine, SAVED } from './machines.ts';
+import type { Records } from './records.ts';
+import type { SimulatorState } from './simulator-state.ts';
+import type { Expected, WorkflowPlan } from './workflows.ts';
+
+/** How things stood before the operation began. */
+export interface Before {
+  readonly effects: number;
+  readonly auditId: number;
+  readonly activities: number;
+  readonly expected: Expected;
+  readonly policies: Readonly<Record<Expected['policy'], string>>;
+  /** What is on the disk; `null` where nobody wrote on it. */
+  readonly content: string | null;
+}
+
+/** What a verdict is about. */
+export interface Case {
+  readonly machine: Machine;
+  readonly workflow: Pick<WorkflowPlan, 'kind' | 'after'>;
+  readonly operationId: string;
+  readonly before: Before;
+  readonly consequence: Consequence;
+  /** What a cancel was answered. */
+  readonly decision: string | null;
+}
+
+/** Each line says what is wrong; none: all is well. */
+export function wrongs(trial: Case, records: Records, state: SimulatorState): string[] {
+  const operation = records.operations.find((one) => one.id === trial.operationId);
+  if (operation === undefined) return [`there is no operation ${trial.operationId}`];
+  if (!isTerminal(operation.state)) return [`the operation is still ${operation.state}: ${stepsOf(trial, records)}`];
+  const told = operation.error === null ? '' : ` (${operation.error.code}: ${operation.error.message})`;
+  const ended = `${operation.state}${told}`;
+  const succeeded = operation.state === 'SUCCEEDED';
+  return [
+    ...outcomeWrongs(trial, operation.state, operation.error?.code ?? null, activityCount(trial, records, state)).map(
+      (wrong) => `${wrong}, but it ended ${ended}; ${stepsOf(trial, records)}`,
+    ),
+    ...stateWrongs(trial, succeeded, records, state),
+    ...repeated(trial, succeeded, records, state),
+    ...records.ends
+      .filter((end, index) => records.ends.findIndex((other) => other.operation_id === end.operation_id) !== index)
+      .map((end) => `operation ${end.operation_id} was ended twice`),
+    ...disagreements(records, state),
+  ];
+}
+
+function stepsOf(trial: Case, records: Records): string {
+  return records.steps
+    .filter((step) => step.operation_id === trial.operationId)
+    .map((step) => `${step.name} ${step.state}${step.compensation === null ? '' : `/${step.compensation}`}`)
+    .join(', ');
+}
+
+function activityCount({ before }: Case, records: Records, { avamar }: SimulatorState): number {
+  return activitiesOf(records, avamar).length - before.activities;
+}
+
+function outcomeWrongs(trial: Case, state: string, code: string | null, activities: number): string[] {
+  if (state === 'ROLLED_BACK_WITH_RESIDUE') return ['nothing had to be left behind'];
+  // A restore is never sent a second time: one that certainly was not begun has failed, and says so.
+  const notStarted = trial.workflow.kind === 'RESTORE' && code === 'RESTORE_NOT_STARTED' && activities === 0;
+  switch (trial.consequence) {
+    case 'GOES_ON':
+      return state === 'SUCCEEDED' || notStarted ? [] : ['it should have gone on'];
+    case 'RUN_LOST':
+      return [];
+    case 'CANCELLED':
+      if (trial.decision === 'PREVENTED' || trial.decision === 'ROLLING_BACK') {
+        return state === 'CANCELLED' ? [] : [`its cancel was answered ${trial.decision}`];
+      }
+      return state === 'SUCCEEDED' || trial.decision === null ? [] : [`its cancel was answered ${trial.decision}`];
+  }
+}
+
+function stateWrongs(trial: Case, succeeded: boolean, { vm }: Records, state: SimulatorState): string[] {
+  const { before, workflow, machine } = trial;
+  const wanted = { ...before.expected, ...(succeeded ? workflow.after(machine) : {}) };
+  const problems: string[] = [];
+  const what = succeeded ? 'after it had succeeded' : 'after it had not succeeded';
+  if (vm.state !== wanted.state) problems.push(`${what} the VM is ${vm.state}, not ${wanted.state}`);
+  const actual = hardware({ cpu: vm.cpu, memoryMiB: vm.memory_mib, disks: vm.disks });
+  if (actual !== hardware(wanted.hardware))
+    problems.push(`${what} the hardware is ${actual}, not ${hardware(wanted.hardware)}`);
+  const policies = vm.backup_policies.map((chosen) => chosen.policyId).join();
+  if (policies !== before.policies[wanted.policy]) problems.push(`${what} the policy is not ${wanted.policy}`);
+  if (before.content !== null) {
+    const content = state.hypervisor.vms
+      .find((one) => one.id === vm.id)
+      ?.disks.find((disk) => disk.label === 'system')?.content;
+    const due = workflow.kind === 'RESTORE' && succeeded ? SAVED : before.content;
+    if (content !== undefined && content !== due) problems.push(`${what} the disk says "${content}", not "${due}"`);
+  }
+  return problems;
+}
+
+/** The effects on the hypervisor that an operation of a kind has when it succeeds. */
+const ONCE: Readonly<Partial<Record<string, readonly string[]>>> = {
+  DEPLOY: ['allocate', 'configure', 'power ON'],
+  RECONFIGURE: ['reconfigure'],
+  UNDEPLOY: ['power OFF', 'destroy', 'deallocate'],
+  POWER_ON: ['power ON'],
+  POWER_OFF: ['power OFF'],
+  RESTORE: ['write-contents'],
+};
+/** What takes them back. */
+const INVERSE: Readonly<Record<string, string>> = {
+  allocate: 'deallocate',
+  configure: 'destroy',
+  'power ON': 'power OFF',
+  'power OFF': 'power ON',
+  reconfigure: 'reconfigure',
+};
+
+function repeated(trial: Case, succeeded: boolean, records: Records, state: SimulatorState): string[] {
+  const { machine, before, workflow } = trial;
+  const problems: string[] = [];
+  const seen = new Map<string, number>();
+  for (const { id, kind, detail } of state.hypervisor.effects.slice(before.effects)) {
+    if (id !== machine.id) continue;
+    const what = kind === 'power' ? `power ${detail}` : kind;
+    seen.set(what, (seen.get(what) ?? 0) + 1);
+  }
+  const forward = ONCE[workflow.kind] ?? [];
+  const allowed = new Map(forward.map((what) => [what, 1]));
+  if (workflow.kind === 'RECONFIGURE') {
+    const disks = hardware(workflow.after(machine).hardware ?? machine.hardware);
+    // Disks are changed in two steps: what can be taken back, then what cannot.
+    if (!disks.endsWith(hardware(machine.hardware).split('/')[2] ?? '')) allowed.set('reconfigure', 2);
+  }
+  if (succeeded) {
+    for (const [what, count] of allowed) {
+      if ((seen.get(what) ?? 0) < count)
+        problems.push(`it succeeded, and "${what}" happened ${seen.get(what) ?? 0} times`);
+    }
+  } else {
+    for (const what of forward) {
+      const back = INVERSE[what];
+      if (back !== undefined) allowed.set(back, (allowed.get(back) ?? 0) + 1);
+    }
+  }
+  for (const [what, count] of seen) {
+    if (count > (allowed.get(what) ?? 0)) problems.push(`twice: "${what}" happened ${count} times`);
+  }
+  return [...problems, ...repeatedInAvamar(trial, succeeded, records, state)];
+}
+
+function repeatedInAvamar(trial: Case, succeeded: boolean, records: Records, state: SimulatorState): string[] {
+  const { machine, before, workflow } = trial;
+  const problems: string[] = [];
+  const made = new Map<string, number>();
+  for (const { id, method, path, body, status } of state.avamar.audit) {
+    const name = typeof body === 'object' && body !== null && 'name' in body ? String(body.name) : '';
+    if (id <= before.auditId || method !== 'POST' || status >= 300 || !name.startsWith(`holdfast-${machine.id}-`))
+      continue;
+    made.set(`${path} ${name}`, (made.get(`${path} ${name}`) ?? 0) + 1);
+  }
+  for (const [what, count] of made) if (count > 1) problems.push(`twice: ${what} was made ${count} times`);
+  const begun = activityCount(trial, records, state);
+  const sessions = ['BACKUP', 'RESTORE', 'SCHEDULED_BACKUP'].includes(workflow.kind) ? 1 : 0;
+  if (begun > sessions) problems.push(`twice: ${begun} sessions were begun`);
+  if (succeeded && begun < sessions) problems.push('it succeeded without a session');
+  const session = records.sessions.findLast((one) => one.operation_id === trial.operationId);
+  const sessionSucceeded = session?.state === 'SUCCEEDED' || session?.state === 'WARNING';
+  if (sessions === 1 && session !== undefined && sessionSucceeded !== succeeded) {
+    problems.push(`its session is ${session.state}`);
+  }
+  return problems;
+}
