@@ -7,7 +7,7 @@ import { ApplicationFailureCategory } from '@temporalio/common';
 import { ApplicationFailure, activityInfo, CancelledFailure, Context, heartbeat, sleep } from '@temporalio/activity';
 import type { StepMade, StepUndoInput } from '../db/columns.ts';
 import type { Queryable } from '../db/connect.ts';
-import { type OperationContext, operationContext } from '../db/operation-context.ts';
+import { type OperationContext, operationContext, type VmReference } from '../db/operation-context.ts';
 import {
   type Attempt,
   attemptHolds,
@@ -45,7 +45,14 @@ export interface StepAttempt extends OperationContext {
 }
 
 /** What a forward attempt made, or why there was nothing to do. */
-export type StepOutcome = { readonly made: StepMade | null; readonly reason?: string } | { readonly skipped: string };
+export type StepOutcome =
+  | {
+      readonly made: StepMade | null;
+      readonly reason?: string;
+      /** What a hypervisor or a backup system calls the VM from now on. */
+      readonly reference?: VmReference;
+    }
+  | { readonly skipped: string };
 
 /** Not this attempt's to do any more: a newer one, or another run, has taken its place. It ends without another effect. */
 export class Fenced extends Error {
@@ -83,7 +90,12 @@ export async function forward(
         const end =
           'skipped' in outcome
             ? ({ state: 'SKIPPED', reason: outcome.skipped } as const)
-            : ({ state: 'DONE', made: outcome.made, reason: outcome.reason ?? null } as const);
+            : ({
+                state: 'DONE',
+                made: outcome.made,
+                reason: outcome.reason ?? null,
+                reference: outcome.reference,
+              } as const);
         if (!(await endAttempt(deps.db, begun.attempt, end))) throw new Fenced('the attempt was overtaken');
       } catch (error) {
         await failForward(deps, begun, input, error);

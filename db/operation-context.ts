@@ -3,7 +3,7 @@
  * was changed in the middle of a backup counts from the next attempt on.
  * @module
  */
-import { type ExpressionBuilder, sql } from 'kysely';
+import { type ExpressionBuilder, type QueryCreator, type RawBuilder, sql } from 'kysely';
 import type { BackupSchedule } from '../domain/schedules.ts';
 import type { Hardware, VmState } from '../domain/virtual-machines.ts';
 import type { ScheduleRef } from './columns.ts';
@@ -109,22 +109,34 @@ export interface VmReference {
   readonly ref: string;
 }
 
-/** Notes what a hypervisor or a backup system calls the VM from now on; older names stay for old sessions and results. */
-export async function rememberReference(db: Queryable, reference: VmReference): Promise<void> {
-  await db
+/**
+ * Notes what a hypervisor or a backup system calls the VM from now on; older names stay for old sessions and results.
+ * @param provided only if this holds.
+ * @returns whether it did.
+ */
+export async function rememberReference(
+  db: QueryCreator<DB>,
+  { vmId, system, systemId, ref }: VmReference,
+  provided: RawBuilder<boolean> = sql`true`,
+): Promise<boolean> {
+  const kept = await db
     .with('former', (qb) =>
       qb
         .updateTable('vm_reference')
         .set({ valid_to: sql<Date>`now()` })
-        .where('vm_id', '=', reference.vmId)
-        .where('system_id', '=', reference.systemId)
-        .where('ref', '<>', reference.ref)
-        .where('valid_to', 'is', null),
+        .where('vm_id', '=', vmId)
+        .where('system_id', '=', systemId)
+        .where('ref', '<>', ref)
+        .where('valid_to', 'is', null)
+        .where(provided),
     )
     .insertInto('vm_reference')
-    .values({ vm_id: reference.vmId, system: reference.system, system_id: reference.systemId, ref: reference.ref })
+    .columns(['vm_id', 'system', 'system_id', 'ref'])
+    .expression(sql`select ${vmId}::uuid, ${system}, ${systemId}::uuid, ${ref} where ${provided}`)
     .onConflict((conflict) => conflict.columns(['system', 'system_id', 'ref', 'vm_id']).doUpdateSet({ valid_to: null }))
-    .execute();
+    .returning('id')
+    .executeTakeFirst();
+  return kept !== undefined;
 }
 
 /** Notes that the hypervisor has no such VM any more. */

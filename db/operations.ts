@@ -162,13 +162,13 @@ function lockReason(kind: OperationKind): string {
     SCHEDULED_BACKUP: 'the backup system works on it by its own schedule or by hand',
     RESTORE: 'the backup system restores it',
   };
-  return reasons[kind] ?? `a ${kindSlug(kind)} is under way`;
+  return reasons[kind] ?? `${sentenceStart(kind).toLowerCase()} is under way`;
 }
 
 /** `POWER_ON` → `A power-on`, to begin a sentence with. */
 export function sentenceStart(kind: OperationKind): string {
-  const slug = kindSlug(kind);
-  return `${/^[aeiou]/.test(slug) ? 'An' : 'A'} ${slug}`;
+  const noun = kind === 'REGISTER' ? 'registration' : kindSlug(kind);
+  return `${/^[aeiou]/.test(noun) ? 'An' : 'A'} ${noun}`;
 }
 
 /** The operation, or `undefined`. */

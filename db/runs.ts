@@ -68,7 +68,8 @@ export async function handOver(
       .where('o.id', '=', operationId)
       .where('o.finished_at', 'is', null)
       .where('o.run_id', lostRunId === null ? 'is' : '=', lostRunId)
-      .forUpdate('o')
+      // The VM before its lock, like every request: else each could wait for what the other holds.
+      .forUpdate(['o', 'vm'])
       .executeTakeFirst();
     if (operation === undefined) return false;
     const { kind, vm_id: vmId, vm_name: vmName } = operation;

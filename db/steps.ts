@@ -5,10 +5,11 @@
  * the operation may write to the outside or finish the step, so an old attempt that wakes up changes nothing.
  * @module
  */
-import { type ExpressionBuilder, type Selectable, sql } from 'kysely';
+import { type ExpressionBuilder, type QueryCreator, type Selectable, sql } from 'kysely';
 import type { CompensationState, OperationError, StepName } from '../domain/operations.ts';
 import type { StepMade, StepUndoInput } from './columns.ts';
 import type { Queryable } from './connect.ts';
+import { rememberReference, type VmReference } from './operation-context.ts';
 import { heldBy, isHeldBy, NO_MANAGER } from './operations.ts';
 import type { DB, StepTable } from './schema.ts';
 
@@ -191,17 +192,35 @@ export async function attemptHolds(trx: Queryable, attempt: Attempt): Promise<bo
 }
 
 /** How an attempt ended. */
-export type AttemptEnd =
+export type AttemptEnd = (
   | { readonly state: 'DONE'; readonly made: StepMade | null; readonly reason?: string | null }
   | { readonly state: 'SKIPPED'; readonly reason: string }
   /** `RUNNING`: it will be tried again. `settled`: nothing that was written can still take effect. */
-  | { readonly state: 'FAILED' | 'RUNNING'; readonly error: OperationError; readonly settled: boolean };
+  | { readonly state: 'FAILED' | 'RUNNING'; readonly error: OperationError; readonly settled: boolean }
+) & {
+  /** What a hypervisor or a backup system calls the VM from now on: written down together with the end. */
+  readonly reference?: VmReference | undefined;
+};
 
 /** Records how a forward attempt ended; false when it had been overtaken. */
 export async function endAttempt(db: Queryable, attempt: Attempt, end: AttemptEnd): Promise<boolean> {
+  const { reference } = end;
+  if (reference === undefined) {
+    const result = await ending(db, attempt, end).executeTakeFirst();
+    return result.numUpdatedRows === 1n;
+  }
+  const remembered = await rememberReference(
+    db.with('ended', (qb) => ending(qb, attempt, end).returning('step.epoch')),
+    reference,
+    sql<boolean>`exists (select from ended)`,
+  );
+  return remembered;
+}
+
+function ending(db: QueryCreator<DB>, attempt: Attempt, end: AttemptEnd) {
   const ended = end.state !== 'RUNNING';
   const settled = 'settled' in end ? end.settled : true;
-  const result = await db
+  return db
     .updateTable('step')
     .set({
       state: end.state,
@@ -211,9 +230,7 @@ export async function endAttempt(db: Queryable, attempt: Attempt, end: AttemptEn
       ...(end.state === 'SKIPPED' ? { reason: end.reason } : {}),
       ...('error' in end ? { error: JSON.stringify(end.error) } : {}),
     })
-    .where(mine(attempt))
-    .executeTakeFirst();
-  return result.numUpdatedRows === 1n;
+    .where(mine(attempt));
 }
 
 /** Records how an undo attempt ended; `RUNNING` means that it will be tried again. False when it had been overtaken. */

@@ -3,10 +3,10 @@
  * served, undos first. A ticket is held by a lease: one whose worker died falls out by itself.
  * @module
  */
-import { sql } from 'kysely';
+import { type RawBuilder, sql } from 'kysely';
 import type { Database } from './connect.ts';
 
-const LEASE = sql`now() + interval '40 seconds'`;
+const LEASE = sql<Date>`now() + interval '40 seconds'`;
 
 /**
  * Queues for a slot, or asks again; asking renews the lease of a ticket, granted or waiting.
@@ -22,46 +22,36 @@ export async function takeWriteSlot(
   undo: boolean,
 ): Promise<boolean> {
   return db.transaction().execute(async (trx) => {
-    const manager = await trx
+    // Whoever asks waits here for those who asked before. What counts is seen afterwards, by a statement of its own.
+    const { max_concurrent_writes: slots } = await trx
+      .with('expired', (qb) => qb.deleteFrom('write_ticket').where('leased_until', '<', sql<Date>`now()`))
       .selectFrom('backup_manager')
       .select('max_concurrent_writes')
       .where('id', '=', managerId)
       .forNoKeyUpdate()
       .executeTakeFirstOrThrow();
-    await trx.deleteFrom('write_ticket').where('leased_until', '<', sql<Date>`now()`).execute();
+    const free = (isAhead: RawBuilder<boolean>) => sql<Date | null>`case when (
+      select count(*) from write_ticket as other
+      where other.manager_id = ${managerId} and other.holder <> ${holder}
+        and (other.granted_at is not null or ${isAhead})
+    ) < ${slots} then now() end`;
+    // A new ticket stands behind all others of its kind, an older one behind those that were drawn before it.
+    const newest = undo ? sql<boolean>`other.undo` : sql<boolean>`true`;
+    const older = sql<boolean>`(case when write_ticket.undo then other.undo and other.id < write_ticket.id
+                                     else other.undo or other.id < write_ticket.id end)`;
     const ticket = await trx
       .insertInto('write_ticket')
-      .values({ manager_id: managerId, holder, attempt, undo, leased_until: sql<Date>`${LEASE}` })
+      .values({ manager_id: managerId, holder, attempt, undo, leased_until: LEASE, granted_at: free(newest) })
       .onConflict((conflict) =>
         conflict.column('holder').doUpdateSet({
-          leased_until: sql<Date>`${LEASE}`,
+          leased_until: LEASE,
           attempt: sql<number>`greatest(write_ticket.attempt, excluded.attempt)`,
+          granted_at: sql<Date | null>`coalesce(write_ticket.granted_at, ${free(older)})`,
         }),
       )
-      .returning(['id', 'granted_at'])
+      .returning('granted_at')
       .executeTakeFirstOrThrow();
-    if (ticket.granted_at !== null) return true;
-    const { taken, ahead } = await trx
-      .selectFrom('write_ticket')
-      .select((eb) => [
-        eb.fn.countAll<number>().filterWhere('granted_at', 'is not', null).as('taken'),
-        eb.fn
-          .countAll<number>()
-          .filterWhere(
-            eb.and([
-              eb('granted_at', 'is', null),
-              undo
-                ? eb.and([eb('undo', '=', true), eb('id', '<', ticket.id)])
-                : eb.or([eb('undo', '=', true), eb('id', '<', ticket.id)]),
-            ]),
-          )
-          .as('ahead'),
-      ])
-      .where('manager_id', '=', managerId)
-      .executeTakeFirstOrThrow();
-    if (taken + ahead >= manager.max_concurrent_writes) return false;
-    await trx.updateTable('write_ticket').set({ granted_at: sql<Date>`now()` }).where('id', '=', ticket.id).execute();
-    return true;
+    return ticket.granted_at !== null;
   });
 }
 

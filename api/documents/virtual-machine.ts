@@ -86,16 +86,16 @@ export const NewVirtualMachine = z
       .default([])
       .describe('Empty with a hypervisorRef: the first policy comes by a change of the registered virtual machine.'),
   })
-  .superRefine((body, { addIssue }) => {
+  .superRefine((body, context) => {
     for (const field of ['cpu', 'memoryMiB', 'disks'] as const) {
       const given = body[field] !== undefined;
       if (given === (body.hypervisorRef === undefined)) continue;
       const message = given ? 'is read from the hypervisor with hypervisorRef; leave it out' : 'is missing';
-      addIssue({ code: 'custom', path: [field], message });
+      context.addIssue({ code: 'custom', path: [field], message });
     }
     if (body.hypervisorRef === undefined || body.backupPolicies.length === 0) return;
     const message = 'must be empty with hypervisorRef: choose the first policy with PUT once it is registered';
-    addIssue({ code: 'custom', path: ['backupPolicies'], message });
+    context.addIssue({ code: 'custom', path: ['backupPolicies'], message });
   })
   .meta({ id: 'NewVirtualMachine' });
 

@@ -1,11 +1,16 @@
 /**
- * What the deploys need to be there: an enterprise, a datacenter with a backup manager and a policy for each queue, and
+ * What the deploys need to be there: an enterprise, for each queue a datacenter with backup managers and policies, and
  * virtual machines that nobody has deployed yet.
  * @module
  */
 import { randomBytes } from 'node:crypto';
 import type { Database } from '../../db/connect.ts';
 import type { Principal } from '../../domain/privileges.ts';
+
+/** Backup managers of a datacenter; the VMs are spread over them. */
+const MANAGERS = 8;
+/** By default 2. Waiting for a slot is waiting for the vendor, so nobody shall wait here. */
+const WRITES_AT_ONCE = 64;
 
 export interface Estate {
   readonly principal: Principal;
@@ -27,7 +32,7 @@ export async function fillEstate(db: Database, queues: readonly string[]): Promi
     .values({ role: 'PLATFORM', name: 'platform', hash: randomBytes(32) })
     .returning('id')
     .executeTakeFirstOrThrow();
-  const places = new Map<string, { readonly datacenterId: string; readonly policyId: string }>();
+  const places = new Map<string, { readonly datacenterId: string; readonly policyIds: readonly string[] }>();
   for (const queue of queues) places.set(queue, await newPlace(db, enterprise.id, queue));
   const placeOf = (queue: string) => {
     const place = places.get(queue);
@@ -53,7 +58,7 @@ export async function fillEstate(db: Database, queues: readonly string[]): Promi
           cpu: 2,
           memory_mib: 2048,
           disks: JSON.stringify(disks),
-          backup_policies: JSON.stringify([{ policyId: place.policyId, configurations: [] }]),
+          backup_policies: JSON.stringify([{ policyId: place.policyIds[made % MANAGERS], configurations: [] }]),
         };
       });
       return db.insertInto('virtual_machine').values(vms).returning(['id', 'name']).execute();
@@ -73,32 +78,39 @@ async function newPlace(db: Database, enterpriseId: string, queue: string) {
     })
     .returning('id')
     .executeTakeFirstOrThrow();
-  const { id: managerId } = await db
+  const managers = await db
     .insertInto('backup_manager')
-    .values({
-      datacenter_id: datacenterId,
-      type: 'avamar',
-      name: 'avamar-1',
-      endpoint: 'https://avamar.example.com/api/v1',
-      // By default two writes at once: what the vendor can take would be measured, not the product.
-      max_concurrent_writes: 64,
-    })
-    .returning('id')
-    .executeTakeFirstOrThrow();
+    .values(
+      Array.from({ length: MANAGERS }, (_, n) => ({
+        datacenter_id: datacenterId,
+        type: 'avamar',
+        name: `avamar-${n + 1}`,
+        endpoint: `https://avamar-${n + 1}.example.com/api/v1`,
+        max_concurrent_writes: WRITES_AT_ONCE,
+      })),
+    )
+    .returning(['id', 'name'])
+    .execute();
   const daily = { type: 'COMPLETE', subtype: 'DAILY', time: { mode: 'fixed', value: '03:30' } };
-  const { id: policyId } = await db
+  const policies = await db
     .insertInto('backup_policy')
-    .values({
-      datacenter_id: datacenterId,
-      manager_id: managerId,
-      code: 'GOLD',
-      name: 'GOLD',
-      time_zone: 'Europe/Madrid',
-      retention_days: 7,
-      configurations: JSON.stringify([{ ...daily, days: { mode: 'dont_apply' }, disks: { mode: 'dont_apply' } }]),
-    })
+    .values(
+      managers.map(({ id, name }) => ({
+        datacenter_id: datacenterId,
+        manager_id: id,
+        code: `GOLD-${name}`,
+        name: `GOLD on ${name}`,
+        time_zone: 'Europe/Madrid',
+        retention_days: 7,
+        configurations: JSON.stringify([{ ...daily, days: { mode: 'dont_apply' }, disks: { mode: 'dont_apply' } }]),
+      })),
+    )
     .returning('id')
-    .executeTakeFirstOrThrow();
-  await db.insertInto('allowance').values({ enterprise_id: enterpriseId, policy_id: policyId }).execute();
-  return { datacenterId, policyId };
+    .execute();
+  const policyIds = policies.map(({ id }) => id);
+  await db
+    .insertInto('allowance')
+    .values(policyIds.map((policyId) => ({ enterprise_id: enterpriseId, policy_id: policyId })))
+    .execute();
+  return { datacenterId, policyIds };
 }

@@ -92,7 +92,7 @@ function unrecordedSteps(deps: Dependencies): Partial<StepActivities> {
 function emptyActivities(): Partial<ControlActivities & StepActivities> {
   const nothing = () => Promise.resolve();
   const managerId = '0192f0c1-2d3e-7f40-8a5b-6c7d8e9fa0b1';
-  const plain = { managerId: null, managerName: null, skip: null };
+  const plain = { managerId: null, managerName: null, skip: null, before: null };
   const briefing: Briefing = {
     kind: 'DEPLOY',
     vmName: 'web-1',
@@ -102,8 +102,10 @@ function emptyActivities(): Partial<ControlActivities & StepActivities> {
       { name: 'ALLOCATE', ...plain },
       { name: 'CONFIGURE', ...plain },
       { name: 'POWER_ON', ...plain },
-      { name: 'BACKUP_SCHEDULE', managerId, managerName: 'avamar-1', skip: null },
+      { name: 'BACKUP_SCHEDULE', managerId, managerName: 'avamar-1', skip: null, before: null },
     ],
+    force: false,
+    recovery: null,
   };
   return {
     beginOperation: () => Promise.resolve(briefing),

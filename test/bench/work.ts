@@ -72,6 +72,8 @@ export function workflowsAlone(client: Client, queue: string): Work {
         vm_id: randomUUID(),
         vm_name: 'web-1',
         workflow_id: `vm/web-1~00000000/deploy~${id}`,
+        recovery: 0,
+        lost: null,
         datacenter_name: `dc-${queue}`,
         enterprise_name: 'acme',
         task_queue: queue,

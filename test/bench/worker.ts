@@ -9,7 +9,7 @@ import { bundleWorkflowCode, DefaultLogger, NativeConnection, Runtime, Worker } 
 import { pino } from 'pino';
 import type { Dependencies } from '../../activities/dependencies.ts';
 import { startReconciler } from '../../activities/reconciler.ts';
-import { createWorkers } from '../../activities/worker.ts';
+import { createWorkers, runWorkers, stopWorkers } from '../../activities/worker.ts';
 import { connect } from '../../db/connect.ts';
 import { openSealing } from '../../db/sealing.ts';
 import { loadConfig } from '../../temporal.config.ts';
@@ -28,7 +28,7 @@ export interface WorkerOptions {
 
 /** The worker's settings for operations (activities/worker.ts), for the queues that it does not make. */
 const SETTINGS = {
-  shutdownGraceTime: '20s',
+  shutdownGraceTime: '5s',
   maxHeartbeatThrottleInterval: '2s',
   stickyQueueScheduleToStartTimeout: '5s',
   maxConcurrentActivityTaskExecutions: 50,
@@ -73,10 +73,8 @@ async function run({ databaseUrl, temporalAddress, folder, variants }: WorkerOpt
   ];
   const { intervals, limits } = config;
   const reconciler = startReconciler(deps, { intervals, limits, periodicTaskQueue });
-  process.once('SIGTERM', () => {
-    for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
-  });
-  await Promise.all(workers.map((worker) => worker.run()));
+  process.once('SIGTERM', () => stopWorkers(workers));
+  await runWorkers(workers);
   await reconciler.stop();
   process.exit(0);
 }

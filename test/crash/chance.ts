@@ -22,9 +22,9 @@ export function chanceFrom(seed: number): Chance {
   let state = seed >>> 0;
   const fraction = (): number => {
     state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
+    let bits = Math.imul(state ^ (state >>> 15), state | 1);
+    bits ^= bits + Math.imul(bits ^ (bits >>> 7), bits | 61);
+    return ((bits ^ (bits >>> 14)) >>> 0) / 4_294_967_296;
   };
   const whole = (low: number, high: number): number => low + Math.floor(fraction() * (high - low + 1));
   return {
@@ -42,9 +42,15 @@ export function chanceFrom(seed: number): Chance {
       }
       return rest;
     },
-    of: (purpose) =>
-      chanceFrom(
-        [...purpose].reduce((sum, letter) => Math.imul(sum ^ letter.charCodeAt(0), 16_777_619), seed ^ 0x811c9dc5),
-      ),
+    of: (purpose) => chanceFrom(mixed(seed, purpose)),
   };
+}
+
+/** FNV-1a over the letters. */
+function mixed(seed: number, purpose: string): number {
+  let sum = seed ^ 0x811c9dc5;
+  for (let index = 0; index < purpose.length; index += 1) {
+    sum = Math.imul(sum ^ purpose.charCodeAt(index), 16_777_619);
+  }
+  return sum;
 }

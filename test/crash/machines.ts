@@ -73,7 +73,7 @@ async function prepare(stage: Stage, name: string, condition: Condition): Promis
 }
 
 async function succeed(stage: Stage, path: string, body?: unknown): Promise<void> {
-  const answer = await stage.platform('POST', path, body);
+  const answer = await stage.api('POST', path, body);
   if (answer.status !== 202) throw new Error(`${path}: ${answer.status} ${JSON.stringify(answer.body)}`);
   const ended = await waitFor(
     () =>

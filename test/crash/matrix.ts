@@ -2,20 +2,81 @@
  * The matrix: which cells there are, and in which rounds they are played.
  * @module
  */
-import type { Chance } from './chance.ts';
+import { type Chance, chanceFrom } from './chance.ts';
 import { FAULTS, type Fault } from './faults.ts';
+import { reported, type ReportedTrial } from './report.ts';
+import { machinesFor, playRound } from './round.ts';
+import type { Stage } from './stage.ts';
 import type { Cell } from './trials.ts';
-import type { Point, StepPlan, WorkflowPlan } from './workflows.ts';
+import { type Point, type StepPlan, type WorkflowPlan, workflowPlans } from './workflows.ts';
 
 /** Fewer than the activities that a worker runs at once. */
 const ROUND_LIMIT = 34;
 /** Fewer than the connections that a worker has: each kept statement keeps one. */
-const STATEMENT_LIMIT = 13;
+const STATEMENT_LIMIT = 15;
+
+/** The same for the API. */
+const API_LIMIT = 8;
 
 /** Which part of the matrix is wanted. */
 export interface Selection {
   readonly faults: readonly string[];
   readonly workflows: readonly string[];
+}
+
+/** What the matrix found. */
+export interface Found {
+  readonly trials: readonly ReportedTrial[];
+  /** How long lost operations were without an owner, in milliseconds. */
+  readonly ownerless: readonly number[];
+}
+
+/** Plays the selected part of the matrix so many times. */
+export async function playMatrix(
+  stage: Stage,
+  options: {
+    readonly selection: Selection;
+    readonly passes: number;
+    readonly seed: number;
+    readonly tell: (line: string) => void;
+  },
+): Promise<Found> {
+  const { tell } = options;
+  const plans = workflowPlans(stage.changesDisks);
+  const rounds = Array.from({ length: options.passes }, (_, pass) =>
+    roundsOf(cellsOf(plans, options.selection, chanceFrom(options.seed).of(`pass ${pass}`))),
+  ).flat();
+  return playRounds(stage, rounds, tell);
+}
+
+/** Plays rounds one after the other; the machines of the next are made while the operations of one come to their end. */
+export async function playRounds(
+  stage: Stage,
+  rounds: readonly (readonly Cell[])[],
+  tell: (line: string) => void,
+): Promise<Found> {
+  const trials: ReportedTrial[] = [];
+  const ownerless: number[] = [];
+  const prepare = (index: number) => machinesFor(stage, `r${index + 1}`, rounds[index] ?? []);
+  let prepared = prepare(0);
+  for (const [index, cells] of rounds.entries()) {
+    const faults = [...new Set(cells.map((cell) => cell.fault.name))].join(', ');
+    const machines = await prepared;
+    tell(`round ${index + 1} of ${rounds.length}: ${faults}, ${cells.length} trials`);
+    const struck = () => {
+      prepared = prepare(index + 1);
+      // It is awaited with the next round; until then its failure is nobody's.
+      prepared.catch(() => undefined);
+    };
+    const result = await playRound(stage, cells, machines, tell, struck);
+    ownerless.push(...result.ownerless);
+    for (const trial of result.trials) {
+      const one = reported(trial);
+      trials.push(one);
+      for (const wrong of one.wrongs) tell(`  FAILED ${wrong} [${trial.machine.name}]`);
+    }
+  }
+  return { trials, ownerless };
 }
 
 /** All cells of one pass; chance decides where in its step each operation is. */
@@ -44,10 +105,9 @@ export function roundsOf(cells: readonly Cell[]): Cell[][] {
   for (const group of new Set(cells.map((cell) => cell.fault.group))) {
     const own: Cell[][] = [];
     for (const cell of cells.filter(({ fault }) => fault.group === group)) {
+      const limit = group === 'api' ? API_LIMIT : STATEMENT_LIMIT;
       const room = own.find(
-        (round) =>
-          round.length < ROUND_LIMIT &&
-          (!keepsStatement(cell) || round.filter(keepsStatement).length < STATEMENT_LIMIT),
+        (round) => round.length < ROUND_LIMIT && (!keepsStatement(cell) || round.filter(keepsStatement).length < limit),
       );
       if (room === undefined) own.push([cell]);
       else room.push(cell);
@@ -60,7 +120,6 @@ export function roundsOf(cells: readonly Cell[]): Cell[][] {
 const AT_STATEMENTS: readonly (Point | null)[] = ['begin', 'permit', 'record'];
 
 function keepsStatement({ step, point }: Cell): boolean {
-  // The API has ten connections.
   if (step === null) return true;
   if (step.waits === true) return point === 'record' || point === 'answer';
   return step.effects === undefined || AT_STATEMENTS.includes(point);

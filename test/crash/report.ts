@@ -71,7 +71,7 @@ export function reported(trial: Trial): ReportedTrial {
   const { cell, outcome, operationId, decision } = trial;
   return {
     workflow: cell.workflow.name,
-    step: cell.step?.name ?? 'request',
+    step: trial.where ?? cell.step?.name ?? 'request',
     fault: cell.fault.name,
     point: trial.hold === null && cell.point !== null ? 'wait' : (cell.point ?? 'commit'),
     outcome,

@@ -11,7 +11,7 @@ const IN_PLACE_LIMIT_MS = 15_000;
 const send = (stage: Stage, { cell, machine }: Trial) => {
   const request = cell.workflow.request?.(stage, machine);
   if (request === undefined) throw new Error(`nobody requests ${cell.workflow.name}`);
-  return stage.platform(request.method, request.path, request.body, { 'idempotency-key': `trial-${machine.id}` });
+  return stage.api(request.method, request.path, request.body, { 'idempotency-key': `trial-${machine.id}` });
 };
 
 /** Sends each request and leaves it where its transaction is being committed; nobody will ever get the answer. */

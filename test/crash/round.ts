@@ -19,8 +19,10 @@ const LONG_SESSION = 40;
 /** One that shall be seen by the watch before it ends. Seconds. */
 const SEEN_SESSION = 6;
 const SHORT_SESSION = 1;
+/** Sessions that end are seen within this time; a statement waits for 30 s at most. Milliseconds. */
+const SESSIONS_LIMIT_MS = 15_000;
 /** Everybody is where they shall be within this time: a call to another system lasts 20 s at most. Milliseconds. */
-const IN_PLACE_LIMIT_MS = 18_000;
+const IN_PLACE_LIMIT_MS = 14_000;
 /** A lost start is looked for for a minute; a run is carried on within a minute. Milliseconds. */
 const SETTLE_LIMIT_MS = 240_000;
 /** What the backup system lists is written down with the next sync. Milliseconds. */
@@ -33,25 +35,30 @@ export interface RoundResult {
   readonly ownerless: readonly number[];
 }
 
-/** Plays one round. All cells of system-wide faults have the same fault. */
+/** Makes the machines of a round. */
+export function machinesFor(stage: Stage, name: string, cells: readonly Cell[]): Promise<Machine[]> {
+  const wanted = cells.map((cell, index) => ({ name: `${name}-${index}`, condition: cell.workflow.condition }));
+  return prepareMachines(stage, wanted);
+}
+
+/**
+ * Plays one round; all its faults are of one group.
+ * @param struck called when the fault is over, while the operations go on to their end.
+ */
 export async function playRound(
   stage: Stage,
-  name: string,
   cells: readonly Cell[],
+  machines: readonly Machine[],
   tell: (line: string) => void,
+  struck: () => void,
 ): Promise<RoundResult> {
-  const wanted = cells.map((cell, index) => ({ name: `${name}-${index}`, condition: cell.workflow.condition }));
-  const machines = await prepareMachines(stage, wanted);
   const trials = await Promise.all(cells.map((cell, index) => newTrial(stage, cell, machines[index] as Machine)));
   const holds = new Holds(stage.databaseUrl, stage.simulators);
   let lost: LostRun[] = [];
   try {
     for (const trial of trials) await keep(trial, holds);
     if (cells[0]?.fault.group === 'api') await requestInVain(stage, trials, holds);
-    else {
-      await launch(stage, trials);
-      await waitUntilInPlace(stage, trials, holds);
-    }
+    else await launch(stage, trials, holds);
     const missed = trials.filter((trial) => !trial.inPlace);
     tell(`${trials.length - missed.length} of ${trials.length} are where they shall be`);
     for (const { cell } of missed) tell(`  not in place: ${describeCell(cell)}`);
@@ -61,6 +68,7 @@ export async function playRound(
   }
   if (cells[0]?.fault.group === 'api') await requestAgain(stage, trials);
   tell('struck; waiting for every operation to end');
+  struck();
   await settle(stage, trials);
   await stage.stopSecondWorker();
   await judge(stage, trials);
@@ -78,21 +86,37 @@ async function keep(trial: Trial, holds: Holds): Promise<void> {
   trial.hold = hold === null ? null : await holds.arm(hold);
 }
 
-/** Begins everything, in an order in which the sessions last as long as they have to. */
-async function launch(stage: Stage, trials: readonly Trial[]): Promise<void> {
-  const waits = trials.filter(
-    ({ cell }) => cell.step?.waits === true && cell.point !== 'record' && cell.point !== 'answer',
-  );
-  const observed = trials.filter((trial) => trial.cell.workflow.request === null && !waits.includes(trial));
-  const others = trials.filter((trial) => !waits.includes(trial) && !observed.includes(trial));
+/**
+ * Begins everything, in an order in which sessions last as long as they have to: first those that shall be under way
+ * when the fault strikes, then those that shall have ended by then, then everything else.
+ */
+async function launch(stage: Stage, trials: readonly Trial[], holds: Holds): Promise<void> {
+  const under = trials.filter((trial) => trial.cell.step?.waits === true && trial.hold === null);
+  const found = trials.filter((trial) => trial.cell.workflow.request === null && !under.includes(trial));
+  // The watch waits for an operation that is kept where it begins, and everybody who needs the watch waits for that.
+  const last = found.filter(({ cell }) => cell.step?.name === 'OBSERVE');
+  const observed = found.filter((trial) => !last.includes(trial));
+  const ended = trials.filter((trial) => !under.includes(trial) && !found.includes(trial) && endsSession(trial.cell));
+  const others = trials.filter((trial) => ![under, found, ended].some((some) => some.includes(trial)));
   await stage.sessionsTake(LONG_SESSION);
-  await Promise.all(waits.map((trial) => begin(stage, trial)));
-  await sessionsBegun(stage, waits);
+  await beginAll(stage, under);
+  await sessionsBegun(stage, under);
   await stage.sessionsTake(SEEN_SESSION);
-  await Promise.all(observed.map((trial) => begin(stage, trial)));
+  await beginAll(stage, observed);
   await stage.sessionsTake(SHORT_SESSION);
-  await Promise.all(others.map((trial) => begin(stage, trial)));
+  await beginAll(stage, ended);
+  await waitUntilInPlace(stage, [...under, ...observed, ...ended], holds, SESSIONS_LIMIT_MS);
+  await stage.sessionsTake(SEEN_SESSION);
+  await beginAll(stage, last);
+  await stage.sessionsTake(SHORT_SESSION);
+  await beginAll(stage, others);
+  await waitUntilInPlace(stage, trials, holds, IN_PLACE_LIMIT_MS);
+  await Promise.all(trials.map((trial) => findOperation(stage, trial, 3_000)));
 }
+
+const endsSession = ({ step }: Cell): boolean => step?.afterSession === true || step?.waits === true;
+
+const beginAll = (stage: Stage, trials: readonly Trial[]) => Promise.all(trials.map((trial) => begin(stage, trial)));
 
 async function sessionsBegun(stage: Stage, trials: readonly Trial[]): Promise<void> {
   const count = async () => {
@@ -102,7 +126,7 @@ async function sessionsBegun(stage: Stage, trials: readonly Trial[]): Promise<vo
   await waitFor(count, (begun) => begun === trials.length, 20_000);
 }
 
-async function waitUntilInPlace(stage: Stage, trials: readonly Trial[], holds: Holds): Promise<void> {
+async function waitUntilInPlace(stage: Stage, trials: readonly Trial[], holds: Holds, limitMs: number): Promise<void> {
   await waitFor(
     async () => {
       const holding = await holds.holding();
@@ -118,10 +142,9 @@ async function waitUntilInPlace(stage: Stage, trials: readonly Trial[], holds: H
       return trials.every((trial) => trial.inPlace);
     },
     (all) => all,
-    IN_PLACE_LIMIT_MS,
+    limitMs,
     150,
   );
-  await Promise.all(trials.map((trial) => findOperation(stage, trial, 3_000)));
 }
 
 /** Waits until every operation has ended, and with it whatever else holds one of the machines. */

@@ -4,14 +4,12 @@
  */
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { chanceFrom } from './chance.ts';
 import { faultNamed } from './faults.ts';
 import { brokenInvariants } from './invariants.ts';
-import { cellsOf, roundsOf } from './matrix.ts';
-import { isClean, reported, type ReportedTrial, reportOf, summaryOf, tableOf } from './report.ts';
-import { playRound } from './round.ts';
+import { playMatrix } from './matrix.ts';
+import { playRandom } from './random.ts';
+import { isClean, reportOf, summaryOf, tableOf } from './report.ts';
 import { openStage } from './stage.ts';
-import { workflowPlans } from './workflows.ts';
 
 const { values } = parseArgs({
   options: {
@@ -33,27 +31,19 @@ const tell = (line: string) =>
   console.log(`${String(Math.round((Date.now() - startedAt) / 1_000)).padStart(5)} s  ${line}`);
 
 /** A watch that looks often and sessions of seconds; everything else is what production has. */
-const stage = await openStage({ HOLDFAST_WATCH_INTERVAL: '1s', HOLDFAST_RECONCILE_INTERVAL: '15s' });
+const stage = await openStage({
+  HOLDFAST_WATCH_INTERVAL: '1s',
+  HOLDFAST_RESULTS_SYNC_INTERVAL: '5s',
+  HOLDFAST_RECONCILE_INTERVAL: '15s',
+});
 tell(`the system runs in ${stage.dataDir}`);
-const trials: ReportedTrial[] = [];
-const ownerless: number[] = [];
 let clean = false;
 try {
-  const plans = workflowPlans(false);
-  for (let pass = 1; pass <= Number(values.count); pass += 1) {
-    const chance = chanceFrom(seed).of(`pass ${pass}`);
-    const rounds = roundsOf(cellsOf(plans, selection, chance));
-    for (const [index, cells] of rounds.entries()) {
-      const faults = [...new Set(cells.map((cell) => cell.fault.name))].join(', ');
-      tell(`pass ${pass}, round ${index + 1} of ${rounds.length}: ${faults}, ${cells.length} trials`);
-      const result = await playRound(stage, `c${pass}-${index}`, cells, tell);
-      trials.push(...result.trials.map(reported));
-      ownerless.push(...result.ownerless);
-      for (const trial of result.trials) {
-        for (const wrong of reported(trial).wrongs) tell(`  FAILED ${wrong} [${trial.machine.name}]`);
-      }
-    }
-  }
+  const random = Number(values.random);
+  const { trials, ownerless } =
+    random > 0
+      ? await playRandom(stage, { trials: random, seed, tell })
+      : await playMatrix(stage, { selection, passes: Number(values.count), seed, tell });
   const report = reportOf({ seed, startedAt, trials, ownerless, invariants: await brokenInvariants(stage) });
   clean = isClean(report);
   if (values.report !== undefined) writeFileSync(values.report, `${JSON.stringify(report, null, 2)}\n`);

@@ -13,9 +13,9 @@ import { fileURLToPath } from 'node:url';
 import { Client, Connection } from '@temporalio/client';
 import pg from 'pg';
 import { embeddedUrlIfRunning } from '../../db/embedded.ts';
-import { type Client as ApiClient, developmentClient, setUp } from '../acceptance/client.ts';
+import { developmentClient, setUp } from '../acceptance/client.ts';
 import { freePorts, type Part, RunningSystem } from '../acceptance/running-system.ts';
-import { type AvamarConsole, avamarConsole } from './avamar-console.ts';
+import { avamarConsole } from './avamar-console.ts';
 import { Holds } from './holds.ts';
 import { type SimulatorState, simulatorState } from './simulator-state.ts';
 
@@ -61,17 +61,19 @@ export async function openStage(settings: Readonly<Record<string, string>>) {
   await admin('PUT', `/v1/enterprises/${tenant.enterpriseId}/backup-policies/${silverId}`);
   // By default two writes at a time: whole rounds would queue, and nobody would be where the fault shall strike.
   await pool.query('update backup_manager set max_concurrent_writes = 200');
+  const { paths } = (await admin('GET', '/openapi.json')).body;
   let second: ChildProcess | undefined;
 
   return {
     system,
     dataDir,
     databaseUrl,
+    /** Whether this release reconfigures disks. */
+    changesDisks: !JSON.stringify(paths).includes('VM_DISKS_NOT_RECONFIGURABLE'),
     simulators,
     tenant: { ...tenant, silverId },
-    admin,
-    platform: developmentClient(system, 'PLATFORM') as ApiClient,
-    console: (await avamarConsole(simulators.avamar)) as AvamarConsole,
+    api: admin,
+    console: await avamarConsole(simulators.avamar),
     temporal: new Client({ connection }),
 
     /** Rows; asks again while the database is away. */
@@ -126,7 +128,6 @@ export async function openStage(settings: Readonly<Record<string, string>>) {
         stdio: ['ignore', output, output],
         env: {
           ...process.env,
-          HOLDFAST_RESULTS_SYNC_INTERVAL: '20s',
           ...settings,
           HOLDFAST_DATA_DIR: dataDir,
           DATABASE_URL: databaseUrl,

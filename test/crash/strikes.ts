@@ -82,7 +82,7 @@ export async function strikeRun(
 ): Promise<LostRun | undefined> {
   const { operationId } = trial;
   if (fault === 'cancelled') {
-    const answer = await patiently(() => stage.platform('POST', `/v1/operations/${operationId}/cancel`));
+    const answer = await patiently(() => stage.api('POST', `/v1/operations/${operationId}/cancel`));
     if (answer.status === 202) trial.decision = String(answer.body['decision']);
     else if (answer.status === 404) await cancelRun(stage, operationId);
     else throw new Error(`cancel: ${answer.status} ${JSON.stringify(answer.body)}`);

@@ -6,7 +6,7 @@ import { activitiesOf } from './agreement.ts';
 import type { Chance } from './chance.ts';
 import type { Fault } from './faults.ts';
 import type { ArmedHold } from './holds.ts';
-import { LATER, type Machine } from './machines.ts';
+import { LATER, type Machine, SAVED } from './machines.ts';
 import { recordsOf } from './records.ts';
 import { patiently, type Stage, waitFor } from './stage.ts';
 import type { Before } from './verdict.ts';
@@ -24,12 +24,14 @@ export interface Cell {
 
 /** What became of a cell. */
 export interface Trial {
-  readonly cell: Cell;
+  cell: Cell;
   readonly machine: Machine;
   before: Before;
   operationId: string;
   /** What keeps it there. */
   hold: ArmedHold | null;
+  /** In which step it was, where chance decided that. */
+  where: string | null;
   /** Whether the operation was in its step when the fault struck. */
   inPlace: boolean;
   /** What a cancel was answered. */
@@ -65,10 +67,11 @@ export async function newTrial(stage: Stage, cell: Cell, machine: Machine): Prom
         policy: vm.backup_policies[0]?.policyId === SILVER ? 'SILVER' : 'GOLD',
       },
       policies: { GOLD, SILVER },
-      content: machine.backup === null ? null : LATER,
+      content: machine.backup === null ? null : { now: LATER, saved: SAVED },
     },
     operationId: '',
     hold: null,
+    where: null,
     inPlace: false,
     decision: null,
     wrongs: [],
@@ -86,7 +89,7 @@ export async function begin(stage: Stage, trial: Trial): Promise<void> {
     return;
   }
   const { method, path, body } = workflow.request(stage, trial.machine);
-  const answer = await stage.platform(method, path, body);
+  const answer = await stage.api(method, path, body);
   if (answer.status !== 202) throw new Error(`${path}: ${answer.status} ${JSON.stringify(answer.body)}`);
   trial.operationId = answer.body['id'];
 }

@@ -4,9 +4,10 @@
  * @module
  */
 import { isTerminal } from '../../domain/operations.ts';
+import { sameDisks } from '../../domain/virtual-machines.ts';
 import { activitiesOf, disagreements, hardware } from './agreement.ts';
 import type { Consequence } from './faults.ts';
-import { type Machine, SAVED } from './machines.ts';
+import type { Machine } from './machines.ts';
 import type { Records } from './records.ts';
 import type { SimulatorState } from './simulator-state.ts';
 import type { Expected, WorkflowPlan } from './workflows.ts';
@@ -18,8 +19,8 @@ export interface Before {
   readonly activities: number;
   readonly expected: Expected;
   readonly policies: Readonly<Record<Expected['policy'], string>>;
-  /** What is on the disk; `null` where nobody wrote on it. */
-  readonly content: string | null;
+  /** What is on the disk, and what a restore brings back; `null` where nobody wrote on it. */
+  readonly content: { readonly now: string; readonly saved: string } | null;
 }
 
 /** What a verdict is about. */
@@ -97,7 +98,7 @@ function stateWrongs(trial: Case, succeeded: boolean, { vm }: Records, state: Si
     const content = state.hypervisor.vms
       .find((one) => one.id === vm.id)
       ?.disks.find((disk) => disk.label === 'system')?.content;
-    const due = workflow.kind === 'RESTORE' && succeeded ? SAVED : before.content;
+    const due = workflow.kind === 'RESTORE' && succeeded ? before.content.saved : before.content.now;
     if (content !== undefined && content !== due) problems.push(`${what} the disk says "${content}", not "${due}"`);
   }
   return problems;
@@ -130,12 +131,15 @@ function repeated(trial: Case, succeeded: boolean, records: Records, state: Simu
     const what = kind === 'power' ? `power ${detail}` : kind;
     seen.set(what, (seen.get(what) ?? 0) + 1);
   }
-  const forward = ONCE[workflow.kind] ?? [];
+  // What is off already is not switched off.
+  const forward = (ONCE[workflow.kind] ?? []).filter(
+    (what) => !(workflow.kind === 'UNDEPLOY' && what === 'power OFF' && before.expected.state === 'OFF'),
+  );
   const allowed = new Map(forward.map((what) => [what, 1]));
   if (workflow.kind === 'RECONFIGURE') {
-    const disks = hardware(workflow.after(machine).hardware ?? machine.hardware);
+    const wanted = workflow.after(machine).hardware ?? before.expected.hardware;
     // Disks are changed in two steps: what can be taken back, then what cannot.
-    if (!disks.endsWith(hardware(machine.hardware).split('/')[2] ?? '')) allowed.set('reconfigure', 2);
+    if (!sameDisks(wanted.disks, before.expected.hardware.disks)) allowed.set('reconfigure', 2);
   }
   if (succeeded) {
     for (const [what, count] of allowed) {

@@ -4,9 +4,8 @@
  * @module
  */
 import { randomUUID } from 'node:crypto';
-import { cancelOperation } from '../../../db/cancellation.ts';
 import { finishOperation } from '../../../db/finish.ts';
-import { crossPointOfNoReturn } from '../../../db/operations.ts';
+import { crossPointOfNoReturn, setOutcomeKnown } from '../../../db/operations.ts';
 import { bindRun, handOver as handOverInDatabase } from '../../../db/runs.ts';
 import { beginAttempt, endAttempt, endUndoAttempt } from '../../../db/steps.ts';
 import type { OperationKind, TerminalState } from '../../../domain/operations.ts';
@@ -23,6 +22,7 @@ import {
   type Model,
   type Operation,
   type Run,
+  settle,
   type Vm,
   vmOf,
   type Who,
@@ -37,6 +37,8 @@ export interface Real {
   readonly datacenterId: string;
   readonly managerId: string;
   readonly policyId: string;
+  /** Idempotency keys begin with it: each story has its own. */
+  readonly story: string;
 }
 
 /** Something that is done, to the how-manieth VM or operation that there is. */
@@ -60,6 +62,9 @@ export type Deed =
   | { readonly deed: 'keep a backup'; readonly vm: number }
   | { readonly deed: 'delete'; readonly vm: number; readonly who: Who }
   | { readonly deed: 'look'; readonly vm: number; readonly who: Who }
+  | { readonly deed: 'clean up'; readonly operation: number; readonly who: Who; readonly key: string | null }
+  | { readonly deed: 'settle'; readonly operation: number; readonly outcome: 'SUCCEEDED' | 'FAILED' }
+  | { readonly deed: 'lose sight of'; readonly operation: number }
   | { readonly deed: 'cancel'; readonly operation: number; readonly who: Who }
   | { readonly deed: 'bind'; readonly operation: number; readonly run: Which }
   | { readonly deed: 'cross'; readonly operation: number; readonly run: Which }
@@ -73,6 +78,7 @@ export type Which = 'own' | 'reset' | 'lost';
 export const ACTIONS = {
   deploy: 'DEPLOY',
   undeploy: 'UNDEPLOY',
+  'force undeploy': 'UNDEPLOY',
   'power-on': 'POWER_ON',
   'power-off': 'POWER_OFF',
   backup: 'BACKUP',
@@ -87,7 +93,7 @@ export interface Done {
 
 /** Whether there is something that the deed can be done to. */
 export function isPossible(model: Model, deed: Deed): boolean {
-  if (deed.deed === 'create') return model.vms.length < 4;
+  if (deed.deed === 'create') return model.vms.length < 5;
   if ('operation' in deed) return model.operations.length > 0;
   if (deed.deed === 'restore') return pick(model.vms, deed.vm)?.result != null;
   return model.vms.length > 0;
@@ -98,7 +104,10 @@ export async function perform(model: Model, real: Real, deed: Deed): Promise<Don
   const what = JSON.stringify(deed);
   if (deed.deed === 'create') return { what, follow: await create(real, deed) };
   if ('operation' in deed) {
-    return { what, follow: await operate(model, real, deed, pick(openFirst(model.operations), deed.operation) as Operation) };
+    return {
+      what,
+      follow: await operate(model, real, deed, pick(openFirst(model.operations), deed.operation) as Operation),
+    };
   }
   return { what, follow: await request(model, real, deed, pick(model.vms, deed.vm) as Vm) };
 }
@@ -148,6 +157,7 @@ async function create(real: Real, { owner, policy }: Extract<Deed, { deed: 'crea
       fence: 0,
       holder: null,
       result: null,
+      leftBy: [],
       events: policy ? ['CREATE', 'ADD_BACKUP_POLICY'] : ['CREATE'],
     });
     return differs(201, answer.status);
@@ -164,8 +174,11 @@ async function request(
   switch (deed.deed) {
     case 'ask': {
       const kind = ACTIONS[deed.action];
-      const pattern = `/v1/virtual-machines/{id}/${deed.action}`;
-      return ask(real, vm, { ...deed, kind, method: 'POST', path: `${path}/${deed.action}`, pattern, body: {} });
+      const force = deed.action === 'force undeploy';
+      const action = force ? 'undeploy' : deed.action;
+      const pattern = `/v1/virtual-machines/{id}/${action}`;
+      const body = force ? { forceUndeploy: true } : {};
+      return ask(real, vm, { ...deed, kind, force, method: 'POST', path: `${path}/${action}`, pattern, body });
     }
     case 'change': {
       const body = { cpu: deed.cpu, ...HARDWARE, backupPolicies: chosen(real, vm.policy) };
@@ -196,6 +209,8 @@ interface Asked {
   readonly who: Who;
   readonly key: string | null;
   readonly cpu?: number;
+  readonly force?: boolean;
+  readonly cleansUp?: string;
   readonly method: string;
   readonly path: string;
   readonly pattern: string;
@@ -203,7 +218,8 @@ interface Asked {
 }
 
 async function ask(real: Real, vm: Vm, asked: Asked): Promise<Follow> {
-  const { kind, who, key, method, path, pattern, body } = asked;
+  const { kind, who, method, path, pattern, body } = asked;
+  const key = asked.key === null ? null : `${real.story}-${asked.key}`;
   const token = tokenOf(real, vm, who);
   const headers = key === null ? {} : { 'idempotency-key': key };
   const answer = await real.api.send(token, method, path, { body, headers });
@@ -212,6 +228,8 @@ async function ask(real: Real, vm: Vm, asked: Asked): Promise<Follow> {
     who,
     kind,
     cpu: asked.cpu ?? null,
+    force: asked.force ?? false,
+    cleansUp: asked.cleansUp ?? null,
     key,
     scope: `${token} ${method} ${pattern}`,
     request: `${method} ${path} ${JSON.stringify(body)}`,
@@ -300,11 +318,49 @@ async function operate(
   const { db } = real.api;
   const { id } = operation;
   const here = (later: Model) => later.operations.find((candidate) => candidate.id === id) as Operation;
-  if (deed.deed === 'cancel') {
-    const tenant = deed.who === 'platform' ? null : tenantOf(real, vmOf(model, operation), deed.who);
-    const answer = await cancelOperation(db, { operationId: id, tenant, by: deed.who });
-    return (later) => differs(cancel(later, here(later), deed.who), answer?.decision ?? null);
+  const vm = vmOf(model, operation);
+  const path = `/v1/operations/${id}`;
+  switch (deed.deed) {
+    case 'cancel': {
+      const { body } = await real.api.send(tokenOf(real, vm, deed.who), 'POST', `${path}/cancel`);
+      return (later) => differs(cancel(later, here(later), deed.who), body.decision ?? body.code);
+    }
+    case 'clean up': {
+      const pattern = '/v1/operations/{id}/retry-cleanup';
+      const asked = { ...deed, kind: 'CLEANUP', method: 'POST', path: `${path}/retry-cleanup`, pattern } as const;
+      return ask(real, vm, { ...asked, cleansUp: id, body: {} });
+    }
+    case 'settle': {
+      const body = { outcome: deed.outcome, reason: 'seen at the console' };
+      const answer = await real.api.send(real.api.tokens.admin, 'POST', `${path}/settle`, { body });
+      return (later) => {
+        const code = settle(later, here(later), deed.outcome);
+        return differs([code === null ? 202 : 409, code], [answer.status, answer.body.code ?? null]);
+      };
+    }
+    case 'lose sight of': {
+      await setOutcomeKnown(db, id, false, 'a test');
+      return (later) => {
+        const mine = here(later);
+        if (mine.state === 'RUNNING') mine.state = 'UNKNOWN_OUTCOME';
+        return undefined;
+      };
+    }
+    default:
+      return runs(model, real, deed, operation);
   }
+}
+
+/** What a run does, or somebody who has found out that it is lost. */
+async function runs(
+  model: Model,
+  real: Real,
+  deed: Extract<Deed, { run: Which }>,
+  operation: Operation,
+): Promise<Follow> {
+  const { db } = real.api;
+  const { id } = operation;
+  const here = (later: Model) => later.operations.find((candidate) => candidate.id === id) as Operation;
   const run = runOf(model, operation, deed.run);
   switch (deed.deed) {
     case 'bind': {
@@ -313,7 +369,7 @@ async function operate(
         const mine = here(later);
         if (isOpen(mine) && mine.run === null && run.workflowId === workflowOf(later, mine)) {
           mine.run = run.runId;
-          mine.state = 'RUNNING';
+          if (mine.state === 'REQUESTED') mine.state = 'RUNNING';
         }
         return differs(holds(mine, run.runId), bound !== undefined);
       };
@@ -337,7 +393,7 @@ async function operate(
       };
     }
     case 'finish': {
-      const mayGoBack = !operation.crossed && !['BACKUP', 'RESTORE'].includes(operation.kind);
+      const mayGoBack = !operation.crossed && !['BACKUP', 'RESTORE', 'CLEANUP'].includes(operation.kind);
       const error = deed.outcome === 'SUCCEEDED' ? null : { code: 'INTERNAL', message: 'a test' };
       const ending = { operationId: id, outcome: deed.outcome, error, unlessCancelled: mayGoBack };
       const state = await finishOperation(db, run.runId, ending);
@@ -363,10 +419,6 @@ async function operate(
       };
     }
   }
-}
-
-function tenantOf({ enterprises }: Real, vm: Vm, who: Who): string {
-  return enterprises[who === 'owner' ? vm.owner : vm.owner === 0 ? 1 : 0];
 }
 
 function runOf(model: Model, operation: Operation, which: Which): Run {

@@ -22,6 +22,8 @@ export interface Vm {
   holder: string | null;
   /** A backup that can be restored. */
   result: string | null;
+  /** Operations of which something is left in the hypervisor. */
+  leftBy: string[];
   readonly events: string[];
 }
 
@@ -35,7 +37,7 @@ export interface Operation {
   readonly vmId: string;
   readonly kind: OperationKind;
   readonly cpu: number | null;
-  state: 'REQUESTED' | 'RUNNING' | TerminalState;
+  state: 'REQUESTED' | 'RUNNING' | 'UNKNOWN_OUTCOME' | TerminalState;
   fence: number;
   recovery: number;
   run: string | null;
@@ -44,6 +46,8 @@ export interface Operation {
   cancelled: boolean;
   /** Something could not be undone in the hypervisor. */
   leftover: boolean;
+  /** How an operator decided that it ends. */
+  settled: TerminalState | null;
 }
 
 export interface Model {
@@ -64,7 +68,7 @@ export function vmOf(model: Model, operation: Operation): Vm {
 }
 
 export function isOpen(operation: Operation): boolean {
-  return operation.state === 'REQUESTED' || operation.state === 'RUNNING';
+  return ['REQUESTED', 'RUNNING', 'UNKNOWN_OUTCOME'].includes(operation.state);
 }
 
 /** The workflow that runs the operation now. */
@@ -80,6 +84,10 @@ export interface Ask {
   readonly kind: OperationKind;
   /** RECONFIGURE: the new number of processors. */
   readonly cpu: number | null;
+  /** UNDEPLOY: whatever the backup system says. */
+  readonly force: boolean;
+  /** CLEANUP: the operation that has left something behind. */
+  readonly cleansUp: string | null;
   readonly key: string | null;
   /** Token, method and path pattern: where the key counts. */
   readonly scope: string;
@@ -105,7 +113,7 @@ const REFUSED_STATE: Readonly<Partial<Record<OperationKind, string>>> = {
 export function judge(model: Model, ask: Ask): Verdict {
   const vm = model.vms.find(({ id }) => id === ask.vmId);
   if (vm === undefined) throw new Error(`no virtual machine ${ask.vmId}`);
-  const seen = !vm.deleted && ask.who !== 'stranger';
+  const seen = (!vm.deleted || ask.kind === 'CLEANUP') && ask.who !== 'stranger';
   const absent: Verdict = { status: 404, code: 'NOT_FOUND' };
   if (ask.kind === 'RESTORE') {
     if (ask.who === 'platform') return { status: 403, code: 'FORBIDDEN' };
@@ -125,8 +133,11 @@ export function judge(model: Model, ask: Ask): Verdict {
   if (!seen) return absent;
   if (locked !== null) return locked;
   if (!ALLOWED_FROM[ask.kind].includes(vm.state)) {
-    return { status: 409, code: REFUSED_STATE[ask.kind] ?? 'VM_STATE_NOT_ALLOWED' };
+    const code = vm.state === 'NOT_ALLOCATED' ? 'VM_NOT_DEPLOYED' : 'VM_STATE_NOT_ALLOWED';
+    return { status: 409, code: REFUSED_STATE[ask.kind] ?? code };
   }
+  if (ask.force && ask.who !== 'platform') return { status: 403, code: 'FORBIDDEN' };
+  if (ask.cleansUp !== null && !vm.leftBy.includes(ask.cleansUp)) return { status: 409, code: 'NOTHING_TO_CLEAN' };
   if (ask.kind === 'BACKUP' && !vm.policy) return { status: 422, code: 'BACKUP_POLICY_AMBIGUOUS' };
   if (ask.kind === 'RESTORE' && vm.state !== 'OFF') {
     return { status: 409, code: 'BACKUP_RESTORE_VM_MUST_BE_POWERED_OFF' };
@@ -157,6 +168,7 @@ export function begin(model: Model, ask: Ask, operationId: string): void {
     crossed: false,
     cancelled: false,
     leftover: false,
+    settled: null,
   });
 }
 
@@ -172,6 +184,8 @@ export function end(model: Model, operation: Operation, outcome: TerminalState):
   vm.holder = null;
   vm.events.push(OPERATION_ACTIONS[operation.kind].end);
   if (outcome === 'SUCCEEDED' && operation.cpu !== null) vm.cpu = operation.cpu;
+  if (outcome === 'SUCCEEDED' && ['DEPLOY', 'UNDEPLOY'].includes(operation.kind)) vm.leftBy = [];
+  if (operation.leftover) vm.leftBy.push(operation.id);
   vm.state = operation.leftover ? 'UNKNOWN' : stateAfter(operation.kind, vm.state, outcome);
 }
 
@@ -182,18 +196,30 @@ function stateAfter(kind: OperationKind, before: VmState, outcome: TerminalState
   return kind === 'UNDEPLOY' ? 'NOT_ALLOCATED' : before;
 }
 
-/** What a wish to cancel is answered, and what it does; `null`: there is no such operation for the one who asks. */
-export function cancel(model: Model, operation: Operation, who: Who): string | null {
-  if (who === 'stranger') return null;
+/** What a wish to cancel is answered, and what it does. */
+export function cancel(model: Model, operation: Operation, who: Who): string {
+  if (who === 'stranger') return 'NOT_FOUND';
+  if (who === 'platform' && operation.kind === 'RESTORE') return 'FORBIDDEN';
   const begun = operation.run !== null || operation.recovery > 0;
   if (operation.cancelled) return begun ? 'ROLLING_BACK' : 'PREVENTED';
   if (!isOpen(operation) || operation.crossed) return 'TOO_LATE';
-  if (begun && operation.kind === 'RESTORE') return 'CANCEL_NOT_SUPPORTED';
+  if (begun && ['RESTORE', 'CLEANUP'].includes(operation.kind)) return 'CANCEL_NOT_SUPPORTED';
   operation.cancelled = true;
   vmOf(model, operation).events.push('CANCEL_REQUESTED');
   if (begun) return 'ROLLING_BACK';
   end(model, operation, 'CANCELLED');
   return 'PREVENTED';
+}
+
+/** What an operator who decides how an operation ends is answered, and what that does. */
+export function settle(model: Model, operation: Operation, outcome: 'SUCCEEDED' | 'FAILED'): string | null {
+  if (operation.settled === outcome) return null;
+  if (!isOpen(operation)) return 'OPERATION_ENDED';
+  if (operation.state !== 'UNKNOWN_OUTCOME') return 'OPERATION_NOT_SETTLEABLE';
+  operation.settled = outcome;
+  vmOf(model, operation).events.push('SETTLE_REQUESTED');
+  end(model, operation, outcome);
+  return null;
 }
 
 /** The operation is taken from a run that was lost. */

@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { existingSchedules } from '../../../db/operation-context.ts';
 import { stepsOf } from '../../../db/steps.ts';
 import type { PolicyConfiguration } from '../../../domain/policies.ts';
@@ -284,3 +284,53 @@ test('a lost answer of the final change is not a second change', async () => {
     ['logs', 10],
   ]);
 }, 90_000);
+
+describe.concurrent('a run that is lost', () => {
+  const terminate = async (operationId: string) => {
+    const { workflow_id: workflowId, run_id: runId } = await world.operation(operationId);
+    await world.client.workflow.getHandle(workflowId, runId ?? undefined).terminate('by an operator');
+  };
+  /** Waits until the step was allowed to write, and the hypervisor has done what it asked for and does not answer. */
+  const written = (operationId: string, step: string) =>
+    until(
+      `${step} writes`,
+      async () => (await stepsOf(world.db, operationId)).find(({ name }) => name === step)?.write_permitted_at,
+      (permittedAt) => permittedAt instanceof Date,
+    );
+  const slow = (vmId: string, body: string) =>
+    world.breakHypervisor({
+      method: 'PATCH',
+      path: `/vms/${vmId}$`,
+      body,
+      when: 'after',
+      times: 1,
+      action: { delayMs: 3_000 },
+    });
+
+  test('before anything is final puts back exactly the previous hardware', async () => {
+    const vmId = await deployed('lost-2');
+    const before = await machine(vmId);
+    await slow(vmId, '"cpu"');
+    const operationId = await reconfigure(vmId, { cpu: 4, disks: WITHOUT_DATA, policyId: silver });
+    await written(operationId, 'RECONFIGURE');
+    await terminate(operationId);
+    expect(await world.ended(operationId, 60_000)).toMatchObject({ state: 'ROLLED_BACK', recovery: 1 });
+    expect(await machine(vmId)).toEqual(before);
+    expect(await world.vm(vmId)).toMatchObject({ state: 'ON', cpu: 2, disks: DISKS, operation_id: null });
+  }, 90_000);
+
+  test('past the point of no return goes forward, each change once', async () => {
+    const vmId = await deployed('lost-3');
+    await slow(vmId, '^(?!.*"cpu")');
+    const operationId = await reconfigure(vmId, { cpu: 4, disks: WITHOUT_DATA, policyId: silver });
+    await written(operationId, 'COMMIT_DISKS');
+    await terminate(operationId);
+    expect(await world.ended(operationId, 60_000)).toMatchObject({ state: 'SUCCEEDED', recovery: 1 });
+    expect(await reconfigurations(vmId)).toBe(2);
+    expect(await world.vm(vmId)).toMatchObject({
+      cpu: 4,
+      disks: WITHOUT_DATA,
+      backup_policies: [{ policyId: silver }],
+    });
+  }, 90_000);
+});

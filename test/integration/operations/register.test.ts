@@ -79,6 +79,37 @@ test('a machine that runs is registered as it is, gets its first policy by a rec
   expect(await existingSchedules(world.db, vm.id)).toEqual([]);
 });
 
+test('a registered machine is backed up, restored, and deployed again like any other', async () => {
+  const ref = await unmanaged();
+  const { operationId } = await register('mail-2', ref);
+  await world.ended(operationId);
+  const { id: vmId } = await vmOf(operationId);
+  const content = (text: string) => send('PUT', `/vms/${vmId}/disks/mail/content`, { content: text });
+  const after = async (requested: Promise<{ operationId: string }>) => {
+    const ended = await world.ended((await requested).operationId);
+    expect(ended).toMatchObject({ state: 'SUCCEEDED', error: null });
+  };
+  const body = { hardware: HARDWARE, backupPolicies: [{ policyId: gold, configurations: [] }] };
+  await after(world.requests.reconfigure({ ...request(vmId), body }));
+  await content('precious');
+  await after(world.requests.backup(request(vmId)));
+  await content('destroyed');
+  await after(world.requests.powerOff(request(vmId)));
+  const { id: resultId } = await world.db
+    .selectFrom('backup_result')
+    .select('id')
+    .where('vm_id', '=', vmId)
+    .executeTakeFirstOrThrow();
+  await after(world.requests.restore({ principal: world.principal, resultId, body: {} }));
+  const disks = [{ label: 'root' }, { label: 'mail', content: 'precious' }];
+  expect(await machine(ref)).toMatchObject({ id: vmId, disks });
+
+  await after(world.requests.undeploy(request(vmId)));
+  await after(world.requests.deploy(request(vmId)));
+  expect(await world.vm(vmId)).toMatchObject({ state: 'ON', cpu: 3, memory_mib: 6144, disks: HARDWARE.disks });
+  expect((await world.hypervisorVms()).filter(({ id }) => id === vmId)).toHaveLength(1);
+});
+
 test('a reference that the hypervisor does not know leaves no virtual machine behind', async () => {
   const { operationId } = await register('nobody-1', 'vm-0');
   expect(await world.ended(operationId)).toMatchObject({

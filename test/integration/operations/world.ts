@@ -44,12 +44,15 @@ export const DAILY: PolicyConfiguration = {
 export interface Fault {
   readonly method?: string;
   readonly path: string;
+  /** A regular expression that the body of the request matches. */
+  readonly body?: string;
   readonly when: 'before' | 'after';
   readonly times?: number;
   readonly action:
     | { readonly status: number; readonly body?: unknown }
     | { readonly drop: true }
-    | { readonly delayMs: number };
+    | { readonly delayMs: number }
+    | { readonly hold: true };
 }
 
 export type World = Awaited<ReturnType<typeof startWorld>>;
@@ -129,17 +132,21 @@ export async function startWorld(options: { readonly backupSeconds?: number } = 
     })
     .returning('id')
     .executeTakeFirstOrThrow();
-  const { id: managerId } = await db
-    .insertInto('backup_manager')
-    .values({ datacenter_id: datacenter.id, type: 'avamar', name: 'avamar-1', endpoint: `${avamar.url}/api/v1` })
-    .returning('id')
-    .executeTakeFirstOrThrow();
-  const credentials = JSON.stringify({ user: 'MCUser', password: PASSWORD });
-  await db
-    .updateTable('backup_manager')
-    .set({ credentials_sealed: sealing.seal(credentials, `backup_manager/${managerId}`) })
-    .where('id', '=', managerId)
-    .execute();
+  const insertManager = async (name: string, url: string): Promise<string> => {
+    const { id } = await db
+      .insertInto('backup_manager')
+      .values({ datacenter_id: datacenter.id, type: 'avamar', name, endpoint: `${url}/api/v1` })
+      .returning('id')
+      .executeTakeFirstOrThrow();
+    const credentials = JSON.stringify({ user: 'MCUser', password: PASSWORD });
+    await db
+      .updateTable('backup_manager')
+      .set({ credentials_sealed: sealing.seal(credentials, `backup_manager/${id}`) })
+      .where('id', '=', id)
+      .execute();
+    return id;
+  };
+  const managerId = await insertManager('avamar-1', avamar.url);
   const token = await db
     .insertInto('token')
     .values({ role: 'PLATFORM', name: 'platform', hash: Buffer.from(randomUUID()) })
@@ -147,12 +154,16 @@ export async function startWorld(options: { readonly backupSeconds?: number } = 
     .executeTakeFirstOrThrow();
   const principal: Principal = { tokenId: token.id, name: 'platform', role: 'PLATFORM', enterpriseId: null };
 
-  const newPolicy = async (code: string, configurations: readonly PolicyConfiguration[] = [DAILY]) => {
+  const newPolicy = async (
+    code: string,
+    configurations: readonly PolicyConfiguration[] = [DAILY],
+    ofManager: string = managerId,
+  ) => {
     const policy = await db
       .insertInto('backup_policy')
       .values({
         datacenter_id: datacenter.id,
-        manager_id: managerId,
+        manager_id: ofManager,
         code,
         name: code,
         time_zone: 'Europe/Madrid',
@@ -185,6 +196,9 @@ export async function startWorld(options: { readonly backupSeconds?: number } = 
     return vm.id;
   };
 
+  const mend = async (url: string): Promise<void> => {
+    await fetch(`${url}/_simulator/faults`, { method: 'DELETE' });
+  };
   const get = async (url: string) => (await (await fetch(url)).json()) as Record<string, never>;
   const post = async (url: string, body: unknown) => {
     const response = await fetch(url, {
@@ -198,10 +212,57 @@ export async function startWorld(options: { readonly backupSeconds?: number } = 
   const operation = (id: string): Promise<OperationRow> =>
     db.selectFrom('operation').selectAll().where('id', '=', id).executeTakeFirstOrThrow();
 
+  const others: { close(): Promise<void> }[] = [];
+  /** Another Avamar with a manager of its own in the same datacenter. */
+  const newAvamar = async (name: string) => {
+    const other = await startAvamarSimulator({
+      vcenterUrl: hypervisor.url,
+      backupSeconds: options.backupSeconds ?? 1,
+      taskSeconds: 0.05,
+      password: PASSWORD,
+    });
+    others.push(other);
+    return {
+      managerId: await insertManager(name, other.url),
+      console: await avamarConsole(other.url),
+      break: (fault: Fault) => post(`${other.url}/_simulator/faults`, fault),
+      mend: () => mend(other.url),
+    };
+  };
+
+  const request = (vmId: string) => ({ principal, vmId, body: {} });
+  const ended = (id: string, limitMs?: number) =>
+    until(
+      `operation ${id} ends`,
+      () => operation(id),
+      (row) => isTerminal(row.state),
+      limitMs,
+    );
+
   return {
     db,
     deps,
     client,
+    newAvamar,
+    /** A request without options about the VM. */
+    request,
+    /** A VM that was deployed with these policies. */
+    deployed: async (name: string, policyIds: readonly string[]): Promise<string> => {
+      const vmId = await newVm(name, policyIds);
+      const { operationId } = await requests.deploy(request(vmId));
+      const { state, error } = await ended(operationId);
+      if (state !== 'SUCCEEDED') throw new Error(`${name} was not deployed: ${state} ${JSON.stringify(error)}`);
+      return vmId;
+    },
+    /** What the operation left behind, in the order in which it was named. */
+    residue: (operationId: string) =>
+      db
+        .selectFrom('residue')
+        .selectAll()
+        .where('operation_id', '=', operationId)
+        .orderBy('created_at')
+        .orderBy('id')
+        .execute(),
     log,
     periodicTaskQueue,
     requests,
@@ -229,13 +290,7 @@ export async function startWorld(options: { readonly backupSeconds?: number } = 
         .where('vm.id', '=', id)
         .executeTakeFirstOrThrow(),
     /** The operation once it has ended. */
-    ended: (id: string, limitMs?: number) =>
-      until(
-        `operation ${id} ends`,
-        () => operation(id),
-        (row) => isTerminal(row.state),
-        limitMs,
-      ),
+    ended,
     /** `NAME STATE/COMPENSATION` for each step. */
     story: async (id: string) =>
       (await stepsOf(db, id)).map((step) =>
@@ -247,12 +302,22 @@ export async function startWorld(options: { readonly backupSeconds?: number } = 
       (await get(`${hypervisor.url}/_simulator/effects`))['effects'] ?? [],
     breakHypervisor: (fault: Fault) => post(`${hypervisor.url}/_simulator/faults`, fault),
     breakAvamar: (fault: Fault) => post(`${avamar.url}/_simulator/faults`, fault),
-    mendAvamar: async () => {
-      await fetch(`${avamar.url}/_simulator/faults`, { method: 'DELETE' });
-    },
-    mendHypervisor: async () => {
-      await fetch(`${hypervisor.url}/_simulator/faults`, { method: 'DELETE' });
-    },
+    mendAvamar: () => mend(avamar.url),
+    mendHypervisor: () => mend(hypervisor.url),
+    /** Waits until the hypervisor holds a request that a fault of action `hold` matches. */
+    hypervisorHolds: () =>
+      until(
+        'the hypervisor holds a request',
+        () => holding(hypervisor.url),
+        (held) => held > 0,
+      ),
+    /** The same for Avamar. */
+    avamarHolds: () =>
+      until(
+        'Avamar holds a request',
+        () => holding(avamar.url),
+        (held) => held > 0,
+      ),
     /** Backups that begin from now on take so long. */
     backupsTake: (backupSeconds: number) => post(`${avamar.url}/_simulator/settings`, { backupSeconds }),
     avamarOutcome: (outcome: unknown) => post(`${avamar.url}/_simulator/outcomes`, outcome),
@@ -262,6 +327,7 @@ export async function startWorld(options: { readonly backupSeconds?: number } = 
       await stopWorker();
       await native.close();
       await connection.close();
+      for (const other of others) await other.close();
       await avamar.close();
       await hypervisor.close();
       await database.drop();
@@ -284,6 +350,13 @@ export async function until<T>(
     if (Date.now() > deadline) throw new Error(`not in time: ${what}; last: ${JSON.stringify(answer)}`);
     await new Promise((resolve) => setTimeout(resolve, 30));
   }
+}
+
+/** How many requests a simulator holds. */
+async function holding(url: string): Promise<number> {
+  const answer = await fetch(`${url}/_simulator/faults`);
+  const { faults } = (await answer.json()) as { faults: { holding: number }[] };
+  return faults.reduce((sum, fault) => sum + fault.holding, 0);
 }
 
 async function avamarConsole(url: string) {
