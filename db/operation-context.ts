@@ -7,9 +7,41 @@ import { type ExpressionBuilder, type QueryCreator, type RawBuilder, sql } from 
 import type { BackupSchedule } from '../domain/schedules.ts';
 import type { Hardware, VmState } from '../domain/virtual-machines.ts';
 import type { ScheduleRef } from './columns.ts';
-import type { Queryable } from './connect.ts';
+import { plannedOnce, type Queryable } from './connect.ts';
 import type { OperationRow } from './operations.ts';
 import type { DB, VirtualMachineTable } from './schema.ts';
+
+const OPERATION_COLUMNS = [
+  'o.attention_reason',
+  'o.bound_at',
+  'o.cancel_requested_at',
+  'o.cancel_requested_by',
+  'o.created_at',
+  'o.datacenter_id',
+  'o.desired',
+  'o.enterprise_id',
+  'o.error',
+  'o.fence',
+  'o.finished_at',
+  'o.handed_over_at',
+  'o.id',
+  'o.kind',
+  'o.lost',
+  'o.needs_attention',
+  'o.origin',
+  'o.point_of_no_return_at',
+  'o.progress',
+  'o.recovery',
+  'o.request',
+  'o.requested_by',
+  'o.run_id',
+  'o.seen',
+  'o.settlement',
+  'o.started_at',
+  'o.state',
+  'o.vm_id',
+  'o.workflow_id',
+] as const;
 
 export interface OperationContext {
   readonly operation: OperationRow;
@@ -40,12 +72,13 @@ export async function operationContext(db: Queryable, operationId: string): Prom
     .innerJoin('virtual_machine as vm', 'vm.id', 'o.vm_id')
     .innerJoin('datacenter as dc', 'dc.id', 'vm.datacenter_id')
     .innerJoin('enterprise as e', 'e.id', 'vm.enterprise_id')
-    .selectAll('o')
+    .select(OPERATION_COLUMNS)
     .select(['vm.name as vm_name', 'vm.state as vm_state', 'vm.cpu', 'vm.memory_mib', 'vm.disks'])
     .select(['dc.id as dc_id', 'dc.name as dc_name', 'dc.hypervisor_type', 'dc.hypervisor_endpoint'])
     .select('e.name as enterprise_name')
     .select(hypervisorRef)
     .where('o.id', '=', operationId)
+    .modifyEnd(plannedOnce)
     .executeTakeFirst();
   if (row === undefined) throw new Error(`there is no operation ${operationId}`);
   const { vm_name, vm_state, cpu, memory_mib, disks, hypervisor_ref, enterprise_name, ...rest } = row;
@@ -135,6 +168,7 @@ export async function rememberReference(
     .expression(sql`select ${vmId}::uuid, ${system}, ${systemId}::uuid, ${ref} where ${provided}`)
     .onConflict((conflict) => conflict.columns(['system', 'system_id', 'ref', 'vm_id']).doUpdateSet({ valid_to: null }))
     .returning('id')
+    .modifyEnd(plannedOnce)
     .executeTakeFirst();
   return kept !== undefined;
 }

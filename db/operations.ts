@@ -13,6 +13,7 @@ import type { PlannedStep } from '../domain/plan.ts';
 import type { DesiredConfiguration, OperationRequest } from './columns.ts';
 import type { Queryable } from './connect.ts';
 import { recordEvent } from './events.ts';
+import { newId } from './ids.ts';
 import type { DB, OperationTable } from './schema.ts';
 
 export type OperationRow = Selectable<OperationTable>;
@@ -36,12 +37,16 @@ export interface NewOperation {
   readonly requestedBy: string;
 }
 
-/** Who holds the lock of a VM. */
+/** Who holds the lock of a VM, as a client is told it. */
 export interface LockHolder {
   readonly operationId: string;
+  readonly href: string;
   readonly kind: OperationKind;
+  readonly reason: string | null;
   readonly requestedBy: string;
   readonly since: Date;
+  /** Whole seconds by the database's clock. */
+  readonly ageSeconds: number;
 }
 
 /**
@@ -65,9 +70,7 @@ export async function requestOperation(trx: Queryable, wanted: NewOperation): Pr
   if (lock.operation_id !== null) throw await lockedError(trx, vm, lock.operation_id);
 
   const fence = lock.fence + 1;
-  const { id } = await sql<{ id: string }>`select uuidv7() as id`
-    .execute(trx)
-    .then((result) => result.rows[0] as { id: string });
+  const id = await newId(trx, 'operation');
   const operation = await trx
     .insertInto('operation')
     .values({
@@ -149,11 +152,20 @@ export async function lockHolder(db: Queryable, vmId: string): Promise<LockHolde
   const row = await db
     .selectFrom('vm_lock as lock')
     .innerJoin('operation as o', 'o.id', 'lock.operation_id')
-    .select(['o.id', 'o.kind', 'o.requested_by', 'lock.since'])
+    .select(['o.id', 'o.kind', 'o.requested_by', 'lock.reason', 'lock.since'])
+    .select(sql<number>`greatest(0, floor(extract(epoch from now() - lock.since)))::int`.as('age_seconds'))
     .where('lock.vm_id', '=', vmId)
     .executeTakeFirst();
   if (row === undefined || row.since === null) return undefined;
-  return { operationId: row.id, kind: row.kind, requestedBy: row.requested_by, since: row.since };
+  return {
+    operationId: row.id,
+    href: `/v1/operations/${row.id}`,
+    kind: row.kind,
+    reason: row.reason,
+    requestedBy: row.requested_by,
+    since: row.since,
+    ageSeconds: row.age_seconds,
+  };
 }
 
 function lockReason(kind: OperationKind): string {

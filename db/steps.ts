@@ -8,7 +8,7 @@
 import { type ExpressionBuilder, type QueryCreator, type Selectable, sql } from 'kysely';
 import type { CompensationState, OperationError, StepName } from '../domain/operations.ts';
 import type { StepMade, StepUndoInput } from './columns.ts';
-import type { Queryable } from './connect.ts';
+import { plannedOnce, type Queryable } from './connect.ts';
 import { rememberReference, type VmReference } from './operation-context.ts';
 import { heldBy, isHeldBy, NO_MANAGER } from './operations.ts';
 import type { DB, StepTable } from './schema.ts';
@@ -27,6 +27,31 @@ export interface Attempt extends StepKey {
   readonly runId: string;
   readonly epoch: number;
 }
+
+const STEP_COLUMNS = [
+  'step.activity_attempt',
+  'step.attempt_ended_at',
+  'step.attempts',
+  'step.compensation',
+  'step.compensation_attempts',
+  'step.compensation_ended_at',
+  'step.compensation_error',
+  'step.compensation_started_at',
+  'step.ended_at',
+  'step.epoch',
+  'step.error',
+  'step.first_attempt_at',
+  'step.made',
+  'step.manager_id',
+  'step.name',
+  'step.operation_id',
+  'step.position',
+  'step.reason',
+  'step.state',
+  'step.undo_activity_attempt',
+  'step.undo_input',
+  'step.write_permitted_at',
+] as const;
 
 function keyColumns(key: StepKey) {
   return { operation_id: key.operationId, name: key.name, manager_id: key.managerId ?? NO_MANAGER };
@@ -124,13 +149,14 @@ function takeEpoch(db: Queryable, key: StepKey, { runId, direction, settleMs, ac
     .where((eb) => eb.and(keyColumns(key)))
     .where(mayBegin)
     .where((eb) => eb.exists(eb.selectFrom('held').select('held.id')))
-    .returningAll()
+    .returning(STEP_COLUMNS)
     .returning(
       sql<number>`case
         when old.attempt_ended_at is not null or old.write_permitted_at is null then 0
         else greatest(0, extract(epoch from old.write_permitted_at - now()) * 1000 + ${settleMs})
       end::float8`.as('settles_in_ms'),
     )
+    .modifyEnd(plannedOnce)
     .executeTakeFirst();
 }
 
@@ -159,6 +185,7 @@ export async function permitWrite(db: Queryable, attempt: Attempt): Promise<bool
     .updateTable('step')
     .set({ write_permitted_at: sql<Date>`now()` })
     .where(mine(attempt))
+    .modifyEnd(plannedOnce)
     .executeTakeFirst();
   return result.numUpdatedRows === 1n;
 }
@@ -178,6 +205,7 @@ export async function keepUndoInput(
     .set({ undo_input: sql<string>`coalesce(undo_input, ${JSON.stringify(undoInput)}::jsonb)` })
     .where(mine(attempt))
     .returning('undo_input')
+    .modifyEnd(plannedOnce)
     .executeTakeFirst();
   return row?.undo_input ?? undefined;
 }
@@ -187,7 +215,13 @@ export async function keepUndoInput(
  * transaction ends.
  */
 export async function attemptHolds(trx: Queryable, attempt: Attempt): Promise<boolean> {
-  const row = await trx.selectFrom('step').select('epoch').where(mine(attempt)).forUpdate().executeTakeFirst();
+  const row = await trx
+    .selectFrom('step')
+    .select('epoch')
+    .where(mine(attempt))
+    .forUpdate()
+    .modifyEnd(plannedOnce)
+    .executeTakeFirst();
   return row !== undefined;
 }
 
@@ -206,7 +240,7 @@ export type AttemptEnd = (
 export async function endAttempt(db: Queryable, attempt: Attempt, end: AttemptEnd): Promise<boolean> {
   const { reference } = end;
   if (reference === undefined) {
-    const result = await ending(db, attempt, end).executeTakeFirst();
+    const result = await ending(db, attempt, end).modifyEnd(plannedOnce).executeTakeFirst();
     return result.numUpdatedRows === 1n;
   }
   const remembered = await rememberReference(

@@ -5,11 +5,16 @@
  */
 import { type Insertable, sql, type Updateable } from 'kysely';
 import type { Queryable } from './connect.ts';
+import { newId } from './ids.ts';
 import type { VirtualMachineTable } from './schema.ts';
 
 /** Inserts a virtual machine; the name is unique within the enterprise. @returns its id. */
 export async function insertVm(trx: Queryable, vm: Insertable<VirtualMachineTable>): Promise<string> {
-  const { id } = await trx.insertInto('virtual_machine').values(vm).returning('id').executeTakeFirstOrThrow();
+  const id = await newId(trx, 'virtual_machine');
+  await trx
+    .insertInto('virtual_machine')
+    .values({ ...vm, id })
+    .execute();
   return id;
 }
 

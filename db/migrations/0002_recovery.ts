@@ -13,6 +13,9 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       -- What the hypervisor showed of the VM when the operation could go neither on nor back: {power, hardware}.
       add column seen jsonb;
 
+    -- The totals by kind and outcome are read from it alone.
+    create index operation_ended on operation (kind, state) where finished_at is not null;
+
     alter table residue
       -- The step that left it, and its backup manager: what a cleanup needs to know.
       add column step text,
@@ -29,6 +32,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
 export async function down(db: Kysely<unknown>): Promise<void> {
   await sql`
     alter table residue drop column step, drop column manager_id;
+    drop index operation_ended;
     alter table operation drop column handed_over_at, drop column lost, drop column settlement, drop column seen;
   `.execute(db);
 }

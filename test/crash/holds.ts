@@ -88,7 +88,11 @@ export class Holds {
   static async install(databaseUrl: string): Promise<void> {
     const client = new pg.Client({ connectionString: databaseUrl });
     await client.connect();
-    await client.query(SWITCHES).finally(() => client.end());
+    try {
+      await client.query(SWITCHES);
+    } finally {
+      await client.end();
+    }
   }
 
   async arm(hold: Hold): Promise<ArmedHold> {

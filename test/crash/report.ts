@@ -75,7 +75,9 @@ export function reported(trial: Trial): ReportedTrial {
     fault: cell.fault.name,
     point: trial.hold === null && cell.point !== null ? 'wait' : (cell.point ?? 'commit'),
     outcome,
-    wrongs: trial.wrongs.map((wrong) => `${describeCell(cell)}: ${wrong}`),
+    wrongs: [...(trial.inPlace ? [] : ['it was not in its step when the fault struck']), ...trial.wrongs].map(
+      (wrong) => `${describeCell(cell)}: ${wrong}`,
+    ),
     operationId,
     decision,
   };

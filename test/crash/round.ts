@@ -43,14 +43,14 @@ export function machinesFor(stage: Stage, name: string, cells: readonly Cell[]):
 
 /**
  * Plays one round; all its faults are of one group.
- * @param struck called when the fault is over, while the operations go on to their end.
+ * @param struck called when the fault is over, while the operations go on to their end, with the cells that it missed.
  */
 export async function playRound(
   stage: Stage,
   cells: readonly Cell[],
   machines: readonly Machine[],
   tell: (line: string) => void,
-  struck: () => void,
+  struck: (missed: readonly Cell[]) => void,
 ): Promise<RoundResult> {
   const trials = await Promise.all(cells.map((cell, index) => newTrial(stage, cell, machines[index] as Machine)));
   const holds = new Holds(stage.databaseUrl, stage.simulators);
@@ -68,7 +68,7 @@ export async function playRound(
   }
   if (cells[0]?.fault.group === 'api') await requestAgain(stage, trials);
   tell('struck; waiting for every operation to end');
-  struck();
+  struck(trials.filter((trial) => !trial.inPlace).map(({ cell }) => cell));
   await settle(stage, trials);
   await stage.stopSecondWorker();
   await judge(stage, trials);
@@ -182,10 +182,10 @@ export async function judge(stage: Stage, trials: readonly Trial[]): Promise<voi
           known,
           state,
         );
-        trial.wrongs = trial.inPlace ? found : ['it was not in its step when the fault struck', ...found];
+        trial.wrongs = found;
       }
       // What did not end, or ended wrongly, will not become right by waiting.
-      return trials.every((trial) => trial.wrongs.length === 0 || !trial.inPlace);
+      return trials.every((trial) => trial.wrongs.length === 0);
     },
     (all) => all,
     AGREE_LIMIT_MS,

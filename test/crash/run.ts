@@ -38,6 +38,11 @@ const stage = await openStage({
 });
 tell(`the system runs in ${stage.dataDir}`);
 let clean = false;
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => {
+    void stage.close(values.keep).finally(() => process.exit(130));
+  });
+}
 try {
   const random = Number(values.random);
   const { trials, ownerless } =

@@ -14,10 +14,13 @@ import {
   reversible,
   schedule,
   told,
+  WHOLE,
 } from './operation-history.ts';
 import { withReplay } from './replay.ts';
 
 const { follows } = withReplay();
+
+const AWAY = { code: 'HYPERVISOR_UNREACHABLE', message: 'away' };
 
 const cancel = (history: OperationHistory) => void history.cancelRequested();
 
@@ -35,6 +38,7 @@ const OPERATIONS: readonly PlannedOperation[] = [
   planned('UNDEPLOY', { currentSchedules: both }),
   planned('POWER_ON'),
   planned('POWER_OFF'),
+  planned('REGISTER'),
 ];
 
 describe.each(OPERATIONS)('$kind', (operation) => {
@@ -104,6 +108,43 @@ describe.each(OPERATIONS)('$kind', (operation) => {
     },
   );
 
+  test.each(eachStep.filter(({ next }) => next !== undefined))(
+    'cancelled between $name and the next step: everything so far is undone',
+    ({ upTo, next }) =>
+      follows(
+        begun()
+          .takes(upTo)
+          .cancelRequested()
+          .neverSchedules()
+          .decides(true)
+          .undoes(next === undefined ? upTo : [...upTo, next])
+          .finishesCancelled(),
+      ),
+  );
+
+  test.each(eachStep)(
+    '$name is cancelled and cannot be undone: that is told, not that it was cancelled',
+    ({ step, before }) => {
+      const history = begun().takes(before);
+      history.stops(...history.attempt(step)).decides(true);
+      history.fails(...history.undo(step), AWAY).undoes(before);
+      return follows(history.needsAttention(true).finishes('ROLLED_BACK_WITH_RESIDUE', CANCELLED));
+    },
+  );
+
+  test.each(eachStep)(
+    '$name is being cancelled, which was decided otherwise: it has failed',
+    ({ step, before, upTo }) =>
+      follows(
+        begun()
+          .takes(before)
+          .stops(...begun().attempt(step))
+          .decides(false)
+          .undoes(upTo)
+          .finishes('ROLLED_BACK', CANCELLED),
+      ),
+  );
+
   test.each(eachStep)('$name belongs to another run: nothing is undone', ({ step, before }) =>
     follows(
       begun()
@@ -117,7 +158,7 @@ describe.each(OPERATIONS)('$kind', (operation) => {
     const history = begun().takes(steps.slice(0, -1));
     history.fails(...history.attempt(steps.at(-1) ?? step), REFUSAL);
     for (const undone of steps.toReversed()) {
-      if (undone === step) history.fails(...history.undo(undone), { code: 'HYPERVISOR_UNREACHABLE', message: 'away' });
+      if (undone === step) history.fails(...history.undo(undone), AWAY);
       else history.undoes([undone]);
     }
     await follows(history.needsAttention(true).finishes('ROLLED_BACK_WITH_RESIDUE', REFUSAL));
@@ -221,7 +262,30 @@ describe.each(OPERATIONS.filter((operation) => irreversible(operation).length > 
           .crosses(true)
           .takes(before)
           .fails(...reached().attempt(step), REFUSAL)
+          .seesVm()
           .finishes('FAILED', REFUSAL),
+      ),
+    );
+
+    test.each(eachStep)('$name is refused, and nobody can say what the VM is like: it has failed', ({ step, before }) =>
+      follows(
+        reached()
+          .crosses(true)
+          .takes(before)
+          .fails(...reached().attempt(step), REFUSAL)
+          .fails('seeVm', [WHOLE], AWAY)
+          .finishes('FAILED', REFUSAL),
+      ),
+    );
+
+    test.each(eachStep)('$name is refused, and another run looks at the VM: it is left to it', ({ step, before }) =>
+      follows(
+        reached()
+          .crosses(true)
+          .takes(before)
+          .fails(...reached().attempt(step), REFUSAL)
+          .fails('seeVm', [WHOLE], FENCED)
+          .failed('FENCED'),
       ),
     );
 

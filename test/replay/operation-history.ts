@@ -6,6 +6,7 @@ import type {
   OperationError,
   OperationKind,
   OperationOrigin,
+  RecoveryMode,
   StepName,
   TerminalState,
 } from '../../domain/operations.ts';
@@ -36,6 +37,7 @@ export function failedThere(kind: 'BACKUP' | 'RESTORE'): OperationError {
 }
 
 const ACTIVITIES: Readonly<Partial<Record<StepName, string>>> = {
+  REGISTER: 'register',
   ALLOCATE: 'allocate',
   CONFIGURE: 'configure',
   POWER_ON: 'powerOn',
@@ -50,13 +52,38 @@ const ACTIVITIES: Readonly<Partial<Record<StepName, string>>> = {
   OBSERVE: 'observeSession',
   REFRESH: 'refreshVm',
   RECORD: 'recordResult',
+  CLEAN_HYPERVISOR: 'cleanHypervisor',
+  CLEAN_BACKUP_SYSTEM: 'cleanBackupSystem',
 };
+
+/** Kinds that are not rolled back when they fail. */
+const FAILING: readonly OperationKind[] = ['BACKUP', 'RESTORE', 'SCHEDULED_BACKUP', 'CLEANUP'];
 
 /** An operation with the plan that it follows. */
 export interface PlannedOperation {
   readonly kind: OperationKind;
   readonly origin: OperationOrigin;
   readonly plan: readonly PlannedStep[];
+  /** What the run is told beyond the plan; a first run that is not forced, unless told otherwise. */
+  readonly told?: Partial<Pick<Briefing, 'force' | 'recovery'>>;
+  /** How far an earlier run has come. */
+  readonly before?: (step: PlannedStep) => Briefing['steps'][number]['before'];
+}
+
+/** How a lost run ended, in words. */
+export const LOST = 'the run was terminated';
+
+/** What was lost with a run, and undone by its recovery. */
+export const RUN_LOST: OperationError = { code: 'RUN_LOST', message: `${LOST}; what it had begun was undone` };
+
+/** The operation as a recovery finds it. */
+export function recovered(
+  operation: PlannedOperation,
+  mode: RecoveryMode,
+  before: NonNullable<PlannedOperation['before']>,
+  cancelled = false,
+): PlannedOperation {
+  return { ...operation, told: { ...operation.told, recovery: { mode, lost: LOST, cancelled } }, before };
 }
 
 /** Plans an operation as a request for it does; what is left out of the intention is empty. */
@@ -103,6 +130,9 @@ export function session(
   return { kind, state, ended, succeeded: state === 'SUCCEEDED' || state === 'WARNING', message };
 }
 
+/** The input of activities that are about no single step. */
+export const WHOLE = { operationId: OPERATION_ID, managerId: null, retryMs: null };
+
 export class OperationHistory extends History {
   readonly #operation: PlannedOperation;
   #crossed = false;
@@ -110,6 +140,7 @@ export class OperationHistory extends History {
   constructor(operation: PlannedOperation) {
     super(workflowType(operation.kind, operation.origin), { operationId: OPERATION_ID, limits: LIMITS });
     this.#operation = operation;
+    this.#crossed = operation.told?.recovery?.mode === 'FORWARD';
   }
 
   begins(): this {
@@ -118,15 +149,10 @@ export class OperationHistory extends History {
 
   /** What the run is told when it begins. */
   briefing(): Briefing {
-    const { kind, plan } = this.#operation;
-    const steps = plan.map((step) => ({ ...step, managerName: step.managerId }));
-    return {
-      kind,
-      vmName: 'web-1',
-      datacenterName: 'dc-madrid',
-      enterpriseName: 'Acme',
-      steps,
-    };
+    const { kind, plan, told, before } = this.#operation;
+    const steps = plan.map((step) => ({ ...step, managerName: step.managerId, before: before?.(step) ?? null }));
+    const place = { vmName: 'web-1', datacenterName: 'dc-madrid', enterpriseName: 'Acme' };
+    return { kind, ...place, steps, force: false, recovery: null, ...told };
   }
 
   /** The backup systems are asked for running sessions, and there is none. */
@@ -183,7 +209,12 @@ export class OperationHistory extends History {
   }
 
   asksToStop(): this {
-    return this.does('cancelSession', [{ operationId: OPERATION_ID, managerId: null, retryMs: null }], true);
+    return this.does('cancelSession', [WHOLE], true);
+  }
+
+  /** What the VM is like is looked up: its operation can go neither on nor back. */
+  seesVm(): this {
+    return this.does('seeVm', [WHOLE]);
   }
 
   needsAttention(value: boolean): this {
@@ -208,7 +239,7 @@ export class OperationHistory extends History {
 
   /** Whether a cancel could still be obeyed: backups and restores are not rolled back. */
   #mayGoBack(): boolean {
-    return !this.#crossed && !['BACKUP', 'RESTORE', 'SCHEDULED_BACKUP'].includes(this.#operation.kind);
+    return !this.#crossed && !FAILING.includes(this.#operation.kind);
   }
 
   end(outcome: TerminalState, error: OperationError | null): [activity: string, args: unknown[]] {

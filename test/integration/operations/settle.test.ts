@@ -1,0 +1,141 @@
+/** What nobody can find out a person decides: then, and only then, the VM is free again. */
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { startWorld, until, type World } from './world.ts';
+
+/** A settlement waits until the last permitted write can have no more effect: 25 s. Milliseconds. */
+const WITH_SETTLING = 60_000;
+
+let world: World;
+let gold: string;
+beforeAll(async () => {
+  world = await startWorld({ backupSeconds: 1 });
+  gold = await world.newPolicy('GOLD');
+});
+afterAll(() => world.stop());
+afterEach(async () => {
+  await world.mendAvamar();
+  await world.mendHypervisor();
+});
+
+const settle = (operationId: string, outcome: 'SUCCEEDED' | 'FAILED', reason = 'we have looked') =>
+  world.requests.settle({ principal: world.principal, operationId, body: { outcome, reason } });
+
+/** Makes a step as old as one that has been tried for two hours. */
+async function triedForHours(operationId: string, name: 'DECONFIGURE'): Promise<void> {
+  await world.db
+    .updateTable('step')
+    .set({ first_attempt_at: new Date(Date.now() - 2 * 3_600_000) })
+    .where('operation_id', '=', operationId)
+    .where('name', '=', name)
+    .execute();
+}
+
+async function runFailure(operationId: string): Promise<string> {
+  const { workflow_id: workflowId } = await world.operation(operationId);
+  const failure = await world.client.workflow
+    .getHandle(workflowId)
+    .result()
+    .catch((error: { cause?: unknown }) => error.cause);
+  return JSON.stringify(failure);
+}
+
+test(
+  'a backup of which nobody knows whether it was begun ends as it is settled; if it was, it is adopted',
+  async () => {
+    const vmId = await world.deployed('unknown-1', [gold]);
+    await world.backupsTake(30);
+    await world.breakAvamar({
+      method: 'POST',
+      path: '/api/v1/clients/[^/]+/backup$',
+      when: 'after',
+      times: 1,
+      action: { drop: true },
+    });
+    await world.breakAvamar({ method: 'GET', path: '/api/v1/', when: 'before', action: { status: 503 } });
+    const { operationId } = await world.requests.backup(world.request(vmId));
+    await until(
+      'nobody knows',
+      () => world.operation(operationId),
+      (row) => row.state === 'UNKNOWN_OUTCOME',
+    );
+    await settle(operationId, 'FAILED', 'Avamar is being reinstalled');
+    const operation = await world.ended(operationId, WITH_SETTLING);
+    expect(operation).toMatchObject({ state: 'FAILED', error: { code: 'OPERATION_SETTLED' }, needs_attention: true });
+    expect(operation.error?.message).toContain('platform');
+    expect(operation.error?.message).toContain('Avamar is being reinstalled');
+    expect(await world.residue(operationId)).toMatchObject([
+      { step: 'REQUEST_BACKUP', manager_id: world.managerId, cleared_at: null },
+    ]);
+    expect(await runFailure(operationId)).toContain('FENCED');
+    expect(await world.vm(vmId)).toMatchObject({ state: 'ON', operation_id: null });
+
+    await world.mendAvamar();
+    const locked = await until(
+      'what was begun is adopted',
+      () => world.vm(vmId),
+      (vm) => vm.operation_id !== null,
+    );
+    expect(await world.operation(locked.operation_id ?? '')).toMatchObject({ kind: 'SCHEDULED_BACKUP' });
+    await world.ended(locked.operation_id ?? '', WITH_SETTLING);
+
+    // Now that nothing runs any more the leftover can be cleared.
+    const cleanup = await world.requests.retryCleanup({ principal: world.principal, operationId });
+    expect(await world.ended(cleanup.operationId)).toMatchObject({ state: 'SUCCEEDED' });
+    expect(await world.operation(operationId)).toMatchObject({ needs_attention: false });
+  },
+  WITH_SETTLING * 3,
+);
+
+test(
+  'an operation that has tried for hours ends as it is settled, and its run is fenced',
+  async () => {
+    const vmId = await world.deployed('stuck-1', [gold]);
+    await world.breakHypervisor({ method: 'DELETE', path: `/vms/${vmId}$`, when: 'before', action: { status: 503 } });
+    const { operationId } = await world.requests.undeploy(world.request(vmId));
+    await until(
+      'it is stuck',
+      () => world.story(operationId),
+      (story) => story.includes('DECONFIGURE RUNNING'),
+    );
+    await expect(settle(operationId, 'SUCCEEDED')).rejects.toMatchObject({ code: 'OPERATION_NOT_SETTLEABLE' });
+    await triedForHours(operationId, 'DECONFIGURE');
+    await settle(operationId, 'SUCCEEDED', 'the datacenter was closed');
+    expect(await world.ended(operationId, WITH_SETTLING)).toMatchObject({
+      state: 'SUCCEEDED',
+      error: null,
+      settlement: { outcome: 'SUCCEEDED', by: 'platform', reason: 'the datacenter was closed' },
+    });
+    expect(await world.vm(vmId)).toMatchObject({ state: 'NOT_ALLOCATED', operation_id: null });
+    expect(await runFailure(operationId)).toContain('FENCED');
+    // The run did nothing any more: the machine is where it was.
+    await world.mendHypervisor();
+    expect((await world.hypervisorVms()).map(({ id }) => id)).toContain(vmId);
+  },
+  WITH_SETTLING * 2,
+);
+
+test(
+  'a run that was lost is not carried on once its operation is settled',
+  async () => {
+    const vmId = await world.deployed('stuck-2', []);
+    await world.breakHypervisor({ method: 'DELETE', path: `/vms/${vmId}$`, when: 'before', action: { status: 503 } });
+    const { operationId } = await world.requests.undeploy(world.request(vmId));
+    await until(
+      'it is stuck',
+      () => world.story(operationId),
+      (story) => story.includes('DECONFIGURE RUNNING'),
+    );
+    await triedForHours(operationId, 'DECONFIGURE');
+    await settle(operationId, 'FAILED');
+    const { workflow_id: workflowId, run_id: runId } = await world.operation(operationId);
+    await world.client.workflow
+      .getHandle(workflowId, runId ?? '')
+      .terminate('by an operator')
+      .catch(() => {});
+    await world.reconcile(true);
+    expect(await world.ended(operationId, WITH_SETTLING)).toMatchObject({ state: 'FAILED', recovery: 0 });
+    expect(await world.vm(vmId)).toMatchObject({ state: 'UNKNOWN', operation_id: null });
+    expect((await world.residue(operationId)).map(({ step }) => step)).toEqual(['POWER_OFF', 'DECONFIGURE']);
+  },
+  WITH_SETTLING * 2,
+);
