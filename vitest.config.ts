@@ -4,8 +4,8 @@ import { defineConfig } from 'vitest/config';
 const report = process.env['HOLDFAST_TEST_REPORT'];
 
 /**
- * The tiers: `unit` needs nothing, `replay` a workflow bundle, `integration` a PostgreSQL cluster of its own, and
- * `acceptance` the whole system as `npm start` runs it. Whatever a tier needs, it brings.
+ * The tiers: `unit` needs nothing, `replay` a workflow bundle, `integration` a PostgreSQL cluster of its own,
+ * `acceptance` and `crash` the whole system as `npm start` runs it. Whatever a tier needs, it brings.
  */
 export default defineConfig({
   test: {
@@ -32,6 +32,16 @@ export default defineConfig({
           globalSetup: ['test/acceptance/system.ts'],
           fileParallelism: false,
           testTimeout: 180_000,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'crash',
+          include: ['test/crash/**/*.test.ts'],
+          // Alone, and last: many operations at once have to be where a fault shall strike them.
+          sequence: { groupOrder: 1 },
+          fileParallelism: false,
         },
       },
     ],

@@ -27,14 +27,15 @@ const PLANNED_ONCE = '/* planned once */';
  */
 export const plannedOnce = sql.raw(PLANNED_ONCE);
 
-/** Sends the statements that are marked so by name; the driver has each parsed when it first sees its name. */
+/** Sends marked statements under a name: the driver has each parsed when the connection first sees its name. */
 class NamingClient extends pg.Client {
-  override query: pg.Client['query'] = (...[text, values, ...rest]: unknown[]): never => {
-    const send = super.query as (this: this, ...args: unknown[]) => never;
-    if (typeof text !== 'string' || !text.endsWith(PLANNED_ONCE)) return send.call(this, text, values, ...rest);
-    const name = createHash('sha1').update(text).digest('base64url');
-    return send.call(this, { name, text, values }, ...rest);
-  };
+  override query: pg.Client['query'] = (...args: unknown[]): never =>
+    super.query(...(named(args) as [string])) as never;
+}
+
+function named([text, values, ...rest]: unknown[]): unknown[] {
+  if (typeof text !== 'string' || !text.endsWith(PLANNED_ONCE)) return [text, values, ...rest];
+  return [{ name: createHash('sha1').update(text).digest('base64url'), text, values }, ...rest];
 }
 
 /**

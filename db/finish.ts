@@ -190,7 +190,7 @@ function vmAfter(
   const { kind, desired } = operation;
   // One that could not be registered has never been here.
   if (kind === 'REGISTER' && outcome !== 'SUCCEEDED') return { deleted_at: sql<Date>`now()` };
-  const seen = seenVm(operation, steps);
+  const seen = seenVm(operation, outcome, steps);
   // Past its point of no return a reconfigure that failed has its new policies; its hardware is as it was seen.
   const kept = outcome === 'SUCCEEDED' || (kind === 'RECONFIGURE' && operation.point_of_no_return_at !== null);
   const hardware = seen?.hardware ?? (outcome === 'SUCCEEDED' ? desired.hardware : undefined);
@@ -206,10 +206,12 @@ function vmAfter(
 }
 
 /** What the hypervisor showed of the VM in the course of the operation, where that is how it is now. */
-function seenVm(operation: OperationRow, steps: readonly StepRow[]): StepMade | undefined {
+function seenVm(operation: OperationRow, outcome: TerminalState, steps: readonly StepRow[]): StepMade | undefined {
   const looked = steps.find(({ name, state }) => LOOKING_STEPS.includes(name) && state === 'DONE');
   if (looked?.made?.power !== undefined) return looked.made;
-  return operation.kind === 'RECONFIGURE' ? (operation.seen ?? undefined) : undefined;
+  // A run that was lost may have looked and given up, and its recovery have gone on.
+  const gaveUp = operation.kind === 'RECONFIGURE' && outcome !== 'SUCCEEDED';
+  return gaveUp ? (operation.seen ?? undefined) : undefined;
 }
 
 /** Steps that look at the VM and write down what it is like. */

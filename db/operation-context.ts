@@ -130,6 +130,7 @@ export async function vendorRefs(db: Queryable, vmId: string, managerId: string)
     .where('system_id', '=', managerId)
     .orderBy('valid_from', 'desc')
     .orderBy('id', 'desc')
+    .modifyEnd(plannedOnce)
     .execute();
   return rows.map((row) => row.ref);
 }
@@ -234,6 +235,7 @@ export async function existingSchedules(db: Queryable, vmId: string): Promise<Ex
     .select(['manager_id', 'schedule', 'ref', 'uncertain'])
     .where('vm_id', '=', vmId)
     .orderBy('manager_id')
+    .modifyEnd(plannedOnce)
     .execute();
   return rows.map((row) => ({
     managerId: row.manager_id,

@@ -4,7 +4,7 @@
  * @module
  */
 import { type RawBuilder, sql } from 'kysely';
-import type { Database } from './connect.ts';
+import { type Database, plannedOnce } from './connect.ts';
 
 const LEASE = sql<Date>`now() + interval '40 seconds'`;
 
@@ -29,6 +29,7 @@ export async function takeWriteSlot(
       .select('max_concurrent_writes')
       .where('id', '=', managerId)
       .forNoKeyUpdate()
+      .modifyEnd(plannedOnce)
       .executeTakeFirstOrThrow();
     const free = (isAhead: RawBuilder<boolean>) => sql<Date | null>`case when (
       select count(*) from write_ticket as other
@@ -50,6 +51,7 @@ export async function takeWriteSlot(
         }),
       )
       .returning('granted_at')
+      .modifyEnd(plannedOnce)
       .executeTakeFirstOrThrow();
     return ticket.granted_at !== null;
   });

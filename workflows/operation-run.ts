@@ -82,8 +82,9 @@ async function run(
       control.finishOperation({ operationId: input.operationId, outcome, error, unlessCancelled: operation.mayGoBack }),
     );
   const fail = async (error: unknown): Promise<TerminalState> => {
-    const outcome = await CancellationScope.nonCancellable(() => operation.settleFailure(error));
-    return (await finish(outcome, errorOf(error))) ?? outcome;
+    const asked = CancellationScope.current().consideredCancelled;
+    const outcome = await CancellationScope.nonCancellable(() => operation.settleFailure(error, asked));
+    return (await finish(outcome, endOf(outcome, error))) ?? outcome;
   };
 
   let failure: unknown;
@@ -115,6 +116,12 @@ function runLost(lost: string): ApplicationFailure {
   return ApplicationFailure.nonRetryable(error.message, error.code, error);
 }
 
+/** The error that an operation ends with: one that was cancelled says so, whatever its last step met on the way. */
+function endOf(outcome: TerminalState, error: unknown): OperationError {
+  const stopped = applicationFailure(error)?.type === 'BACKUP_CANCELLED';
+  return outcome === 'CANCELLED' && !stopped ? errorOf(cancelled()) : errorOf(error);
+}
+
 function cancelled(): CancelledFailure {
   return new CancelledFailure('the operation was cancelled');
 }
@@ -130,6 +137,8 @@ export class OperationRun {
   #crossed = false;
   /** Whether the backup system was asked to stop the session. */
   #cancelling = false;
+  /** Whether the session has ended. */
+  #watched = false;
 
   constructor(input: OperationInput, briefing: Briefing, session: SessionWatch, onFailure: OnFailure) {
     this.#onFailure = onFailure;
@@ -197,6 +206,8 @@ export class OperationRun {
     const failures: unknown[] = [];
     await CancellationScope.nonCancellable(async () => {
       for (const step of this.#planned(name)) {
+        // What went well is undone too when the rest of the story does not.
+        if (this.mayGoBack) this.#begun.push(step);
         try {
           await this.#take(step, activity, this.#input.limits.stepRetryMs);
         } catch (error) {
@@ -244,6 +255,7 @@ export class OperationRun {
     const step = this.#planned('WATCH')[0];
     if (step !== undefined) this.#checklist.mark(step, 'under way');
     const end = options.cancellable ? await this.#watchCancellably() : await this.#watchToTheEnd();
+    this.#watched = true;
     if (step !== undefined) this.#checklist.mark(step, end.succeeded ? 'done' : 'failed');
     return end;
   }
@@ -276,9 +288,11 @@ export class OperationRun {
   /**
    * What the failed operation becomes. Undos run in reverse, each on its own; one that fails leaves residue and does
    * not stop the others.
+   * @param asked whether the run was asked to cancel: a step that meets an error meanwhile is not tried again, and fails
+   * with that error.
    */
-  async settleFailure(error: unknown): Promise<TerminalState> {
-    const wasCancelled = await this.#wasCancelled(error);
+  async settleFailure(error: unknown, asked: boolean): Promise<TerminalState> {
+    const wasCancelled = await this.#wasCancelled(error, asked);
     if (this.#crossed) {
       await this.#seeVm();
       return 'FAILED';
@@ -306,10 +320,12 @@ export class OperationRun {
     return this.#onFailure === 'FAIL' ? 'FAILED' : 'ROLLED_BACK';
   }
 
-  async #wasCancelled(error: unknown): Promise<boolean> {
+  async #wasCancelled(error: unknown, asked: boolean): Promise<boolean> {
     if (this.#briefing.recovery?.mode === 'UNDO') return this.#briefing.recovery.cancelled;
     if (this.#cancelling) return applicationFailure(error)?.type === 'BACKUP_CANCELLED';
-    return isCancellation(error) && (await control.decideCancel(this.#input.operationId));
+    // Once its session has ended, a backup has failed or not: there is nothing to cancel.
+    const wished = isCancellation(error) || (asked && !this.#watched);
+    return wished && (await control.decideCancel(this.#input.operationId));
   }
 
   /** Past the point of no return what refuses to go on is left; how the VM is then is looked up, not assumed. */

@@ -109,7 +109,7 @@ const settle = createRoute({
   tags: TAGS,
   summary: 'Decide how an operation ends whose outcome nobody can find out',
   description:
-    'For an operation in UNKNOWN_OUTCOME, or one that has been at the same step for over an hour. It ends as soon as nothing that it wrote can still take effect, at most half a minute later.',
+    'For an operation in UNKNOWN_OUTCOME, or one that has been at the same step for over an hour. It ends as soon as nothing that it wrote can still take effect, within a minute.',
   security: BEARER,
   middleware: requires('OPERATION_SETTLE'),
   request: { params: ID_PATH, body: requiredBody(Settlement) },

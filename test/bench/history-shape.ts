@@ -31,3 +31,9 @@ export async function historyShape(client: Client, workflowId: string): Promise<
   const started = events?.[0]?.workflowExecutionStartedEventAttributes;
   return { events: events?.length ?? 0, input: bytes(started?.input), activities };
 }
+
+/** The shape in a line: the two that are compared must read alike. */
+export function shapeTold({ events, input, activities }: HistoryShape): string {
+  const sizes = activities.map(([given, answered]) => `${given} > ${answered}`).join(', ');
+  return `${activities.length} activities, ${events} events, input of ${input} bytes; bytes in > out: ${sizes}`;
+}

@@ -65,7 +65,7 @@ export async function startSystem(print: (line: string) => void) {
   };
 }
 
-/** CPU time of each process; `client` is the bench itself, which stands for the API process. */
+/** CPU time of each part; `client` is the bench itself, which stands for the API process. */
 export interface Cpu {
   readonly temporal: number;
   readonly postgres: number;

@@ -16,7 +16,7 @@ let found: Found;
 
 beforeAll(async () => {
   stage = await openStage({
-    HOLDFAST_WATCH_INTERVAL: '1s',
+    HOLDFAST_WATCH_INTERVAL: '500ms',
     HOLDFAST_RESULTS_SYNC_INTERVAL: '5s',
     // Production looks every 15 s.
     HOLDFAST_RECONCILE_INTERVAL: '3s',

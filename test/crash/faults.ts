@@ -100,7 +100,8 @@ export const FAULTS = [
   {
     name: 'cancelled',
     title: 'cancel',
-    points: ['wire', 'answer', 'permit', 'record', 'begin'],
+    // Where an attempt begins it keeps its operation's row, and the request would only wait for that.
+    points: ['wire', 'answer', 'permit', 'record'],
     consequence: 'CANCELLED',
     group: 'runs',
   },

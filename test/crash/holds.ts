@@ -20,15 +20,18 @@ export interface RequestHold {
 }
 
 /**
- * A statement that is kept from ending: the one that begins an attempt of a step, that asks for permission to write,
- * that records the step's end, or the commit of a new operation.
+ * A statement that is kept from ending: the one that begins an attempt of a step or of its undo, that asks for
+ * permission to write, that records the end, or the commit of a new operation.
  */
 export interface StatementHold {
   readonly system: 'database';
   readonly vmId: string;
   readonly step: StepName | 'REQUEST';
-  readonly at: 'begin' | 'permit' | 'record' | 'commit';
+  readonly at: Moment | `undo-${Moment}` | 'commit';
 }
+
+/** When in an attempt. */
+export type Moment = 'begin' | 'permit' | 'record';
 
 export type Hold = RequestHold | StatementHold;
 
@@ -53,8 +56,12 @@ const SWITCHES = `
   declare vm uuid := (select vm_id from operation where id = new.operation_id);
   begin
     if new.attempts > old.attempts then perform crash.wait(vm, new.name, 'begin'); end if;
+    if new.compensation_attempts > old.compensation_attempts then perform crash.wait(vm, new.name, 'undo-begin'); end if;
     if new.write_permitted_at is distinct from old.write_permitted_at then
-      perform crash.wait(vm, new.name, 'permit');
+      perform crash.wait(vm, new.name, case when new.compensation is null then 'permit' else 'undo-permit' end);
+    end if;
+    if new.compensation is distinct from old.compensation and new.compensation in ('DONE', 'SKIPPED', 'FAILED') then
+      perform crash.wait(vm, new.name, 'undo-record');
     end if;
     if new.state <> old.state and new.state in ('DONE', 'SKIPPED', 'FAILED') then
       perform crash.wait(vm, new.name, 'record');
@@ -102,11 +109,22 @@ export class Holds {
     return armed;
   }
 
-  async #armRequest({ system, ...fault }: RequestHold): Promise<number> {
+  /** Has the other system refuse that request, in the words of its protocol. */
+  async refuse(request: Omit<RequestHold, 'when'>): Promise<void> {
+    const { system, ...fault } = request;
+    const body = { code: system === 'avamar' ? 22_234 : 'REFUSED', message: 'refused for a trial' };
+    await this.#switch(system, { ...fault, when: 'before', times: 1, action: { status: 422, body } });
+  }
+
+  #armRequest({ system, ...fault }: RequestHold): Promise<number> {
+    return this.#switch(system, { ...fault, action: { hold: true } });
+  }
+
+  async #switch(system: RequestHold['system'], fault: object): Promise<number> {
     const answer = await fetch(`${this.#simulators[system]}/_simulator/faults`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ ...fault, action: { hold: true } }),
+      body: JSON.stringify(fault),
     });
     if (answer.status !== 201) throw new Error(`a hold was refused: ${await answer.text()}`);
     return ((await answer.json()) as { id: number }).id;

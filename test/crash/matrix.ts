@@ -4,6 +4,7 @@
  */
 import { type Chance, chanceFrom } from './chance.ts';
 import { FAULTS, type Fault } from './faults.ts';
+import { rollbackPlans } from './rollbacks.ts';
 import { reported, type ReportedTrial } from './report.ts';
 import { machinesFor, playRound } from './round.ts';
 import type { Stage } from './stage.ts';
@@ -45,7 +46,8 @@ export async function playMatrix(
   },
 ): Promise<Found> {
   const { tell } = options;
-  const plans = workflowPlans(stage.changesDisks);
+  const forward = workflowPlans(stage.changesDisks);
+  const plans = [...forward, ...rollbackPlans(forward)];
   const rounds = Array.from({ length: options.passes }, (_, pass) =>
     roundsOf(cellsOf(plans, options.selection, chanceFrom(options.seed).of(`pass ${pass}`))),
   ).flat();
@@ -107,13 +109,21 @@ export function cellsOf(plans: readonly WorkflowPlan[], selection: Selection, ch
 }
 
 function stepsUnder(fault: Fault, workflow: WorkflowPlan): readonly (StepPlan | null)[] {
+  // What is being rolled back cannot be cancelled any more, and its request is that of the workflow.
+  if (workflow.refused !== undefined && (fault.group === 'api' || fault.name === 'cancelled')) return [];
   if (fault.group !== 'api') return workflow.steps;
   return workflow.request === null ? [] : [null];
 }
 
 function cellOf(workflow: WorkflowPlan, step: StepPlan | null, fault: Fault, chance: Chance): Cell {
   const own = chance.of(`${workflow.name}/${step?.name}/${fault.name}`);
-  return { workflow, step, fault, point: step === null ? null : own.pick(fault.points), chance: own };
+  return { workflow, step, fault, point: step === null ? null : pointFor(step, fault, own), chance: own };
+}
+
+/** A step without an effect outside would be kept where it begins, which a request to cancel cannot pass. */
+function pointFor(step: StepPlan, fault: Fault, chance: Chance): Point {
+  const keepsItsRow = fault.name === 'cancelled' && step.effects === undefined && step.waits !== true;
+  return keepsItsRow ? 'record' : chance.pick(fault.points);
 }
 
 /**
@@ -131,7 +141,7 @@ export function shortCells(plans: readonly WorkflowPlan[], chance: Chance): Cell
         const candidates = faults.filter((fault) => fault.group === group && quick(fault));
         const fault = candidates[(index + own.whole(0, 3)) % candidates.length] as Fault;
         const points = fault.points.filter((point) => group === 'worker' || point === 'wire' || point === 'answer');
-        return { workflow, step, fault, point: own.pick(points), chance: own };
+        return { workflow, step, fault, point: pointFor(step, { ...fault, points }, own), chance: own };
       }),
     ),
   );

@@ -2,6 +2,7 @@
  * What a run found, as a table for people and as JSON for machines.
  * @module
  */
+import { readFileSync, writeFileSync } from 'node:fs';
 import { distributionOf, type Distribution } from './live-owner.ts';
 import type { Invariants } from './invariants.ts';
 import { describeCell, type Trial } from './trials.ts';
@@ -118,4 +119,17 @@ export function summaryOf({ seed, seconds, counts, invariants, ownerless }: Repo
       : `from a run's end to a live owner: ${ownerless.count} lost runs, p50 ${s(ownerless.p50)}, p95 ${s(ownerless.p95)}, ` +
         `max ${s(ownerless.max)}, over 60 s: ${ownerless.tooLong}`,
   ].join('\n');
+}
+
+/** Puts table and counts into a page, between the marks of that section. @throws Error when the page has no such marks. */
+export function publish(file: string, section: 'matrix' | 'random', report: Report): void {
+  const page = readFileSync(file, 'utf8');
+  const [begin, end] = [`<!-- ${section} -->`, `<!-- /${section} -->`];
+  const [from, to] = [page.indexOf(begin), page.indexOf(end)];
+  if (from < 0 || to < from) throw new Error(`${file} has no ${begin} … ${end}`);
+  const counts = summaryOf(report)
+    .split('\n')
+    .map((line) => `- ${line}`);
+  const found = `${begin}\n\n${counts.join('\n')}\n\n${tableOf(report.trials)}\n\n`;
+  writeFileSync(file, page.slice(0, from) + found + page.slice(to));
 }

@@ -84,6 +84,8 @@ async function keep(trial: Trial, holds: Holds): Promise<void> {
       ? { system: 'database', vmId: machine.id, step: 'REQUEST', at: 'commit' }
       : holdAt(step, point, machine, chance);
   trial.hold = hold === null ? null : await holds.arm(hold);
+  const refused = trial.cell.workflow.refused?.(machine);
+  if (refused !== undefined) await holds.refuse(refused);
 }
 
 /**
@@ -150,7 +152,7 @@ async function waitUntilInPlace(stage: Stage, trials: readonly Trial[], holds: H
 /** Waits until every operation has ended, and with it whatever else holds one of the machines. */
 export async function settle(stage: Stage, trials: readonly Trial[]): Promise<void> {
   const vmIds = trials.map(({ machine }) => machine.id);
-  await Promise.all(trials.map((trial) => findOperation(stage, trial, 60_000)));
+  await Promise.all(trials.map((trial) => findOperation(stage, trial, 20_000)));
   await waitFor(
     () => stage.rows<{ id: string }>('select id from operation where vm_id = any($1) and finished_at is null', [vmIds]),
     (open) => open.length === 0,

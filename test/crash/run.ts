@@ -1,5 +1,6 @@
 /**
- * `npm run test:crash -- [--count N] [--seed N] [--only fault,…] [--workflow name,…] [--random N] [--report FILE] [--keep]`
+ * `npm run test:crash -- [--count N] [--seed N] [--only fault,…] [--workflow name,…] [--random N] [--report FILE]
+ * [--publish docs/reliability.md] [--keep]`
  * @module
  */
 import { writeFileSync } from 'node:fs';
@@ -8,7 +9,7 @@ import { faultNamed } from './faults.ts';
 import { brokenInvariants } from './invariants.ts';
 import { playMatrix } from './matrix.ts';
 import { playRandom } from './random.ts';
-import { isClean, reportOf, summaryOf, tableOf } from './report.ts';
+import { isClean, publish, reportOf, summaryOf, tableOf } from './report.ts';
 import { openStage } from './stage.ts';
 
 const { values } = parseArgs({
@@ -19,6 +20,7 @@ const { values } = parseArgs({
     workflow: { type: 'string', default: '' },
     random: { type: 'string', default: '0' },
     report: { type: 'string' },
+    publish: { type: 'string' },
     keep: { type: 'boolean', default: false },
   },
 });
@@ -32,7 +34,7 @@ const tell = (line: string) =>
 
 /** A watch that looks often and sessions of seconds; everything else is what production has. */
 const stage = await openStage({
-  HOLDFAST_WATCH_INTERVAL: '1s',
+  HOLDFAST_WATCH_INTERVAL: '500ms',
   HOLDFAST_RESULTS_SYNC_INTERVAL: '5s',
   HOLDFAST_RECONCILE_INTERVAL: '15s',
 });
@@ -52,6 +54,7 @@ try {
   const report = reportOf({ seed, startedAt, trials, ownerless, invariants: await brokenInvariants(stage) });
   clean = isClean(report);
   if (values.report !== undefined) writeFileSync(values.report, `${JSON.stringify(report, null, 2)}\n`);
+  if (values.publish !== undefined) publish(values.publish, random > 0 ? 'random' : 'matrix', report);
   console.log(`\n${tableOf(trials)}\n\n${summaryOf(report)}\n${clean ? 'all well' : 'NOT all well'}`);
 } finally {
   await stage.close(values.keep);

@@ -81,6 +81,8 @@ export async function strikeRun(
   trial: Pick<Trial, 'operationId' | 'decision'>,
 ): Promise<LostRun | undefined> {
   const { operationId } = trial;
+  // It never came into being: that is told where the trial is judged.
+  if (operationId === '') return undefined;
   if (fault === 'cancelled') {
     const answer = await patiently(() => stage.api('POST', `/v1/operations/${operationId}/cancel`));
     if (answer.status === 202) trial.decision = String(answer.body['decision']);

@@ -26,7 +26,7 @@ export interface Before {
 /** What a verdict is about. */
 export interface Case {
   readonly machine: Machine;
-  readonly workflow: Pick<WorkflowPlan, 'kind' | 'after'>;
+  readonly workflow: Pick<WorkflowPlan, 'kind' | 'after' | 'refused'>;
   readonly operationId: string;
   readonly before: Before;
   readonly consequence: Consequence;
@@ -72,9 +72,11 @@ function outcomeWrongs(trial: Case, state: string, code: string | null, activiti
   const notStarted = trial.workflow.kind === 'RESTORE' && code === 'RESTORE_NOT_STARTED' && activities === 0;
   switch (trial.consequence) {
     case 'GOES_ON':
+      if (trial.workflow.refused !== undefined)
+        return state === 'ROLLED_BACK' ? [] : ['it should have been rolled back'];
       return state === 'SUCCEEDED' || notStarted ? [] : ['it should have gone on'];
     case 'RUN_LOST':
-      return [];
+      return trial.workflow.refused !== undefined && state === 'SUCCEEDED' ? ['it was refused'] : [];
     case 'CANCELLED':
       if (trial.decision === 'PREVENTED' || trial.decision === 'ROLLING_BACK') {
         return state === 'CANCELLED' ? [] : [`its cancel was answered ${trial.decision}`];

@@ -5,7 +5,7 @@
 import type { OperationKind, StepName } from '../../domain/operations.ts';
 import type { Hardware, VmState } from '../../domain/virtual-machines.ts';
 import type { Chance } from './chance.ts';
-import type { Hold, RequestHold } from './holds.ts';
+import type { Hold, Moment, RequestHold } from './holds.ts';
 import type { Condition, Machine } from './machines.ts';
 import type { Stage } from './stage.ts';
 
@@ -27,6 +27,8 @@ export interface StepPlan {
   readonly name: StepName;
   /** The requests that have its effect, one of which is kept; none: its effect is in the database alone. */
   readonly effects?: (machine: Machine) => readonly Omit<RequestHold, 'when'>[];
+  /** It is being undone when the fault strikes. */
+  readonly undo?: true;
   /** It only waits for a session: nothing of it is kept, the session is long. */
   readonly waits?: true;
   /** It comes after the session, which has to end soon. */
@@ -43,6 +45,8 @@ export interface WorkflowPlan {
   readonly steps: readonly StepPlan[];
   /** The request that begins it; `null`: it begins in the backup system. */
   readonly request: ((stage: Stage, machine: Machine) => Request) | null;
+  /** Makes its story fail, so that it rolls back. */
+  readonly refused?: (machine: Machine) => Omit<RequestHold, 'when'>;
   /** What the machine is once it has succeeded. */
   readonly after: (machine: Machine) => Partial<Expected>;
 }
@@ -219,11 +223,11 @@ export function workflowPlans(disks: boolean): WorkflowPlan[] {
  * an effect outside is kept where its attempt begins, or where its end is recorded: that is its effect.
  */
 export function holdAt(step: StepPlan, point: Point, machine: Machine, chance: Chance): Hold | null {
-  const statement = (at: 'begin' | 'permit' | 'record'): Hold => ({
+  const statement = (at: Moment): Hold => ({
     system: 'database',
     vmId: machine.id,
     step: step.name,
-    at,
+    at: step.undo === true ? `undo-${at}` : at,
   });
   if (step.waits === true) return point === 'record' || point === 'answer' ? statement('record') : null;
   const effects = step.effects?.(machine) ?? [];
@@ -234,7 +238,8 @@ export function holdAt(step: StepPlan, point: Point, machine: Machine, chance: C
     case 'answer':
       return { ...chance.pick(effects), when: 'after' };
     case 'permit':
-      return statement(step.reads === true ? 'begin' : 'permit');
+      // A read asks for no permission: it is kept on the wire.
+      return step.reads === true ? { ...chance.pick(effects), when: 'before' } : statement('permit');
     default:
       return statement(point);
   }

@@ -3,6 +3,7 @@ import { describe, test } from 'vitest';
 import type { PlannedStep } from '../../domain/plan.ts';
 import { SESSION_CHANGED } from '../../workflows/contract.ts';
 import {
+  CANCELLED,
   cancelledThere,
   FENCED,
   failedThere,
@@ -101,6 +102,19 @@ describe('a backup', () => {
         .finishes('FAILED', REFUSAL),
     ));
 
+  test('that is refused and may have left something is not done with', async () => {
+    const history = begun();
+    history.fails(...history.attempt(request), REFUSAL);
+    history.fails(...history.undo(request), { code: 'BACKUP_SYSTEM_UNREACHABLE', message: 'away' });
+    await follows(history.needsAttention(true).finishes('ROLLED_BACK_WITH_RESIDUE', REFUSAL));
+  });
+
+  test('whose session is not known any more has failed', () => {
+    const lost = { code: 'SESSION_LOST', message: 'the operation has no session to wait for' };
+    const history = begun().takes([request]).fails('lookAtSession', [OPERATION_ID], lost);
+    return follows(history.undoes([request]).finishes('FAILED', lost));
+  });
+
   describe('that is cancelled', () => {
     const stopping = () => waiting().cancelRequested().stopsWaiting().decides(true).asksToStop();
 
@@ -171,6 +185,39 @@ describe('a backup', () => {
           .undoes([request])
           .finishesCancelled(cancelledThere),
       ));
+
+    test('between its request and the wait for it is asked to stop', () =>
+      follows(
+        begun()
+          .takes([request])
+          .cancelRequested()
+          .neverSchedules()
+          .decides(true)
+          .asksToStop()
+          .looks(session('CANCELLED'))
+          .takes([record])
+          .undoes([request])
+          .finishesCancelled(cancelledThere),
+      ));
+
+    test('between its end and the record of it has succeeded', async () => {
+      const history = heard(waiting()).looks(session('SUCCEEDED')).cancelRequested();
+      await follows(history.takes([record]).finishes('SUCCEEDED'));
+    });
+
+    test('while it is undone has failed all the same', async () => {
+      const history = begun().fails(...begun().attempt(request), REFUSAL);
+      history.meanwhile((meanwhile) => meanwhile.cancelRequested(), ...history.undo(request));
+      await follows(history.finishes('FAILED', REFUSAL));
+    });
+
+    test('and cannot be stopped there for certain is not done with', async () => {
+      const history = begun()
+        .stops(...begun().attempt(request))
+        .decides(true);
+      history.fails(...history.undo(request), { code: 'BACKUP_SYSTEM_UNREACHABLE', message: 'away' });
+      await follows(history.needsAttention(true).finishes('ROLLED_BACK_WITH_RESIDUE', CANCELLED));
+    });
 
     test('while its end is recorded has succeeded', async () => {
       const history = heard(waiting()).looks(session('SUCCEEDED'));

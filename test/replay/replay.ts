@@ -27,6 +27,8 @@ export interface Replay {
   readonly replay: (history: History) => Promise<Replayed>;
   /** Fails unless the workflow does what the history tells, in its order and with its inputs. */
   readonly follows: (history: History) => Promise<void>;
+  /** Why the code cannot carry on a recorded run; `undefined` when it can. */
+  readonly replayRecorded: (history: unknown) => Promise<Error | undefined>;
 }
 
 type Replayable = ReplayHistoriesIterable extends Iterable<infer T> | AsyncIterable<infer T> ? T : never;
@@ -57,17 +59,20 @@ export function withReplay(): Replay {
     await results.next();
   });
 
+  async function replayRecorded(history: unknown): Promise<Error | undefined> {
+    const [{ value }] = await Promise.all([results.next(), writer.write({ workflowId: 'replayed', history })]);
+    return value.error;
+  }
+
   async function replay({ events }: History): Promise<Replayed> {
     commands = [];
-    const [{ value }] = await Promise.all([
-      results.next(),
-      writer.write({ workflowId: 'replayed', history: { events } }),
-    ]);
-    return { commands, error: value.error };
+    const error = await replayRecorded({ events });
+    return { commands, error };
   }
 
   return {
     replay,
+    replayRecorded,
     follows: async (history) => {
       expect(await replay(history)).toEqual({ commands: history.commands, error: undefined });
     },

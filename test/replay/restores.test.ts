@@ -6,6 +6,7 @@ import {
   FENCED,
   failedThere,
   HOUR,
+  OPERATION_ID,
   OperationHistory,
   planned,
   REFUSAL,
@@ -102,6 +103,37 @@ describe('a restore', () => {
         .finishes('FAILED', REFUSAL),
     ));
 
+  test.each([
+    ['taken over', refresh, [] as PlannedStep[]],
+    ['recorded', record, [refresh, reschedule]],
+  ] as const)('that cannot be %s has failed', async (_, step, before) => {
+    const history = restored().takes(before);
+    await follows(history.fails(...history.attempt(step), REFUSAL).finishes('FAILED', REFUSAL));
+  });
+
+  test.each([
+    ['when it is asked for', () => begun().fails(...begun().attempt(request), FENCED)],
+    ['when it looks', () => begun().takes([request]).fails('lookAtSession', [OPERATION_ID], FENCED)],
+    ['when it is taken over', () => restored().fails(...begun().attempt(refresh), FENCED)],
+    [
+      'when it is recorded',
+      () =>
+        restored()
+          .takes([refresh, reschedule])
+          .fails(...begun().attempt(record), FENCED),
+    ],
+  ])('that belongs to another run %s is left to it', (_, history) => follows(history().failed('FENCED')));
+
+  test('whose session is not known any more has failed', () => {
+    const lost = { code: 'SESSION_LOST', message: 'the operation has no session to wait for' };
+    return follows(begun().takes([request]).fails('lookAtSession', [OPERATION_ID], lost).finishes('FAILED', lost));
+  });
+
+  test('that is cancelled between the question and its start is not disturbed any more', async () => {
+    const history = begun().cancelRequested();
+    await follows(history.takes([request]).looks(succeeded).takes([refresh, reschedule, record]).finishes('SUCCEEDED'));
+  });
+
   test('of a VM that is being backed up has no effect', async () => {
     const busy = { code: 'VM_BEING_BACKED_UP', message: 'a backup is running' };
     const history = new OperationHistory(operation).begins();
@@ -151,6 +183,26 @@ describe('what the backup system does by itself', () => {
         .takes([record])
         .finishes('FAILED', failedThere('BACKUP')),
     ));
+
+  test.each([
+    ['observed', () => new OperationHistory(backup).begins(), observe],
+    ['recorded', () => observing().timePasses().looks(session('SUCCEEDED')), record],
+  ] as const)('and cannot be %s has failed', async (_, so, step) => {
+    const history = so();
+    await follows(history.fails(...history.attempt(step), REFUSAL).finishes('FAILED', REFUSAL));
+  });
+
+  test('and is a restore whose VM cannot be looked at has failed', async () => {
+    const restore = planned('RESTORE', { origin: 'BACKUP_SYSTEM', managerId: 'm1' });
+    const [begin, , refresh] = restore.plan as [PlannedStep, PlannedStep, PlannedStep];
+    const history = new OperationHistory(restore).begins().takes([begin]).looks(session('SUCCEEDED'));
+    await follows(history.fails(...history.attempt(refresh), REFUSAL).finishes('FAILED', REFUSAL));
+  });
+
+  test('and belongs to another run is left to it', async () => {
+    const history = observing().timePasses();
+    await follows(history.fails('lookAtSession', [OPERATION_ID], FENCED).failed('FENCED'));
+  });
 
   test('and is a restore makes the VM be looked at', async () => {
     const restore = planned('RESTORE', { origin: 'BACKUP_SYSTEM', managerId: 'm1' });

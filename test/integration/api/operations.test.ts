@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { VM_STATES } from '../../../domain/virtual-machines.ts';
 import { startTestApi, type TestApi } from './test-api.ts';
 
 let api: TestApi;
@@ -98,6 +99,39 @@ test.each([
   const vm = await newVm(state);
   const answer = await api.send(enterprise.admin, 'POST', `${vm.links.self}/${action}`);
   expect([answer.status, answer.body.code, answer.body.legacyCode]).toEqual([409, code, legacyCode]);
+});
+
+test.each(VM_STATES)('what may begin on a VM that is %s, and how the rest is refused', async (state) => {
+  const deployed = ['ON', 'OFF', 'PAUSED'].includes(state);
+  const unmade = ['NOT_ALLOCATED', 'ALLOCATED', 'CONFIGURED'].includes(state);
+  const notNow = unmade ? 'VM-3' : 'VM-10';
+  const expected: Record<string, string> = {
+    deploy: state === 'NOT_ALLOCATED' ? '202' : 'VM-7',
+    undeploy: state === 'NOT_ALLOCATED' ? 'VM-12' : '202',
+    'power-on': state === 'OFF' || state === 'CONFIGURED' ? '202' : notNow,
+    'power-off': state === 'ON' ? '202' : notNow,
+    backup: deployed ? '202' : 'BC-42',
+    // Not allocated it is a draft, which is changed at once.
+    change: state === 'NOT_ALLOCATED' ? '200' : state === 'ON' || state === 'OFF' ? '202' : notNow,
+    delete: state === 'NOT_ALLOCATED' ? '204' : 'VM-8',
+  };
+  const policy = await newPolicy();
+  const answers: Record<string, string> = {};
+  for (const action of Object.keys(expected)) {
+    const vm = await newVm('NOT_ALLOCATED', { backupPolicies: [{ policyId: policy.id }] });
+    await api.db.updateTable('virtual_machine').set({ state }).where('id', '=', vm.id).execute();
+    const { cpu, memoryMiB, disks, backupPolicies } = vm;
+    const answer =
+      action === 'change'
+        ? await api.send(enterprise.admin, 'PUT', vm.links.self, {
+            body: { cpu: cpu + 1, memoryMiB, disks, backupPolicies },
+          })
+        : action === 'delete'
+          ? await api.send(enterprise.admin, 'DELETE', vm.links.self)
+          : await api.send(enterprise.admin, 'POST', `${vm.links.self}/${action}`);
+    answers[action] = answer.status === 409 ? answer.body.legacyCode : String(answer.status);
+  }
+  expect(answers).toEqual(expected);
 });
 
 test('a VM does one thing at a time', async () => {

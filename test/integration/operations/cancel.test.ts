@@ -296,3 +296,26 @@ test('a restore that has begun goes on, also when its run is cancelled in the Te
   await world.client.workflow.getHandle(workflowId).cancel();
   expect(await world.ended(operationId)).toMatchObject({ state: 'SUCCEEDED', cancel_requested_at: null });
 });
+
+test('a restore whose run is cancelled before it has begun anything ends CANCELLED', async () => {
+  const vmId = await world.deployed('restore-2', [gold]);
+  await world.ended((await world.requests.backup(world.request(vmId))).operationId);
+  const { id: resultId } = await world.db
+    .selectFrom('backup_result')
+    .select('id')
+    .where('vm_id', '=', vmId)
+    .executeTakeFirstOrThrow();
+  await world.ended((await world.requests.powerOff(world.request(vmId))).operationId);
+  // While the backup systems are asked whether one of them works on the VM.
+  await world.breakAvamar({ method: 'GET', path: '/activities', when: 'before', action: { hold: true } });
+  const { operationId } = await world.requests.restore({ principal: world.principal, resultId, body: {} });
+  await until(
+    'it is taken up',
+    () => world.operation(operationId),
+    (row) => row.state === 'RUNNING',
+  );
+  const { workflow_id: workflowId } = await world.operation(operationId);
+  await world.client.workflow.getHandle(workflowId).cancel();
+  expect(await world.ended(operationId)).toMatchObject({ state: 'CANCELLED', error: { code: 'CANCELLED' } });
+  expect(await world.story(operationId)).toContain('REQUEST_RESTORE PENDING');
+});

@@ -173,3 +173,24 @@ test(
   },
   PATIENCE,
 );
+
+test(
+  'a forced undeploy whose VM cannot be switched off puts the schedule back',
+  async () => {
+    const vmId = await world.deployed('stays-1', [gold]);
+    const before = await groups(vmId);
+    await world.breakHypervisor({
+      method: 'PUT',
+      path: `/vms/${vmId}/power`,
+      when: 'before',
+      times: 1,
+      action: { status: 409, body: { code: 'BUSY', message: 'the guest refuses to stop' } },
+    });
+    const { operationId } = await forced(vmId);
+    expect(await world.ended(operationId, PATIENCE)).toMatchObject({ state: 'ROLLED_BACK' });
+    expect(await groups(vmId)).toEqual(before);
+    expect(await existingSchedules(world.db, vmId)).toMatchObject([{ uncertain: false }]);
+    expect(await world.vm(vmId)).toMatchObject({ state: 'ON' });
+  },
+  PATIENCE,
+);

@@ -51,12 +51,18 @@ test(
       times: 1,
       action: { drop: true },
     });
-    await world.breakAvamar({ method: 'GET', path: '/api/v1/', when: 'before', action: { status: 503 } });
     const { operationId } = await world.requests.backup(world.request(vmId));
+    await until(
+      'the start is claimed',
+      () => world.db.selectFrom('intent').selectAll().where('operation_id', '=', operationId).executeTakeFirst(),
+      (intent) => intent?.claimed_at != null,
+    );
+    await world.breakAvamar({ method: 'GET', path: '/api/v1/', when: 'before', action: { status: 503 } });
     await until(
       'nobody knows',
       () => world.operation(operationId),
       (row) => row.state === 'UNKNOWN_OUTCOME',
+      WITH_SETTLING,
     );
     await settle(operationId, 'FAILED', 'Avamar is being reinstalled');
     const operation = await world.ended(operationId, WITH_SETTLING);
