@@ -158,7 +158,7 @@ async function promise(trx: Queryable, operation: OperationRow, by: string): Pro
     entity: 'VIRTUAL_MACHINE',
     action: 'CANCEL_REQUESTED',
     severity: 'INFO',
-    message: `${by} cancelled the ${kindSlug(operation.kind)} of ${vm.name}.`,
+    message: `A cancel of the ${kindSlug(operation.kind)} of ${vm.name} was asked for by ${by}.`,
     enterpriseId: operation.enterprise_id,
     datacenterId: operation.datacenter_id,
     vmId: operation.vm_id,

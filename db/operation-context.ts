@@ -263,6 +263,7 @@ export async function managerNames(db: Queryable, datacenterId: string): Promise
     .selectFrom('backup_manager')
     .select(['id', 'name'])
     .where('datacenter_id', '=', datacenterId)
+    .modifyEnd(plannedOnce)
     .execute();
   return new Map(rows.map((row) => [row.id, row.name]));
 }

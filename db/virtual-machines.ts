@@ -4,7 +4,7 @@
  */
 import type { ChosenPolicy } from '../domain/schedules.ts';
 import type { Hardware, VmState } from '../domain/virtual-machines.ts';
-import type { Queryable } from './connect.ts';
+import { plannedOnce, type Queryable } from './connect.ts';
 
 /** A VM whose row is locked for the rest of the transaction. */
 export interface LockedVm {
@@ -35,7 +35,12 @@ export async function lockVm(
   if (enterpriseId !== null) query = query.where('vm.enterprise_id', '=', enterpriseId);
   const row = await query.executeTakeFirst();
   if (row === undefined) return undefined;
-  const lock = await trx.selectFrom('vm_lock').select('operation_id').where('vm_id', '=', vmId).executeTakeFirst();
+  const lock = await trx
+    .selectFrom('vm_lock')
+    .select('operation_id')
+    .where('vm_id', '=', vmId)
+    .modifyEnd(plannedOnce)
+    .executeTakeFirst();
   return {
     id: row.id,
     name: row.name,

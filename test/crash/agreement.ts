@@ -25,8 +25,10 @@ export function disagreements(records: Records, state: SimulatorState): string[]
   ];
 }
 
-function inHypervisor({ vm, references }: Records, { vms, allocations }: HypervisorState): string[] {
+function inHypervisor({ vm, references, operations }: Records, { vms, allocations }: HypervisorState): string[] {
   const problems: string[] = [];
+  // A machine that was there before us has its place from somebody else.
+  const isRegistered = operations.some((one) => one.kind === 'REGISTER');
   const machines = vms.filter((machine) => machine.id === vm.id);
   const isAllocated = allocations.some((allocation) => allocation.id === vm.id);
   const current = references.filter((one) => one.system === 'HYPERVISOR' && one.valid_to === null);
@@ -39,7 +41,7 @@ function inHypervisor({ vm, references }: Records, { vms, allocations }: Hypervi
   const [machine] = machines;
   if (machine === undefined) return [`the VM is ${vm.state} and the hypervisor has none`];
   if (machines.length > 1) problems.push(`the hypervisor has ${machines.length} of the VM`);
-  if (!isAllocated) problems.push('the hypervisor has no place for the VM');
+  if (!isAllocated && !isRegistered) problems.push('the hypervisor has no place for the VM');
   if (machine.power !== vm.state) problems.push(`the VM is ${vm.state}, in the hypervisor ${machine.power}`);
   if (current.length !== 1 || current[0]?.ref !== machine.moref) {
     problems.push(`the hypervisor calls it ${machine.moref}, the database ${current.map((one) => one.ref).join()}`);

@@ -109,25 +109,8 @@ export class Holds {
     return armed;
   }
 
-  /** Has the other system refuse that request, in the words of its protocol. */
-  async refuse(request: Omit<RequestHold, 'when'>): Promise<void> {
-    const { system, ...fault } = request;
-    const body = { code: system === 'avamar' ? 22_234 : 'REFUSED', message: 'refused for a trial' };
-    await this.#switch(system, { ...fault, when: 'before', times: 1, action: { status: 422, body } });
-  }
-
   #armRequest({ system, ...fault }: RequestHold): Promise<number> {
-    return this.#switch(system, { ...fault, action: { hold: true } });
-  }
-
-  async #switch(system: RequestHold['system'], fault: object): Promise<number> {
-    const answer = await fetch(`${this.#simulators[system]}/_simulator/faults`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify(fault),
-    });
-    if (answer.status !== 201) throw new Error(`a hold was refused: ${await answer.text()}`);
-    return ((await answer.json()) as { id: number }).id;
+    return armSwitch(this.#simulators[system], { ...fault, action: { hold: true } });
   }
 
   async #armStatement({ vmId, step, at }: StatementHold): Promise<number> {
@@ -191,4 +174,24 @@ export class Holds {
       [held.flatMap(({ hold, key }) => (hold.system === 'database' ? [key] : []))],
     );
   }
+}
+
+/** Has the other system refuse that request once, in the words of its protocol. */
+export async function refuse(
+  simulators: Readonly<Record<'hypervisor' | 'avamar', string>>,
+  { system, ...request }: Omit<RequestHold, 'when'>,
+): Promise<void> {
+  const body = { code: system === 'avamar' ? 22_234 : 'REFUSED', message: 'refused for a trial' };
+  await armSwitch(simulators[system], { ...request, when: 'before', times: 1, action: { status: 422, body } });
+}
+
+/** Arms a fault switch of a simulator and answers its id. */
+async function armSwitch(url: string, fault: object): Promise<number> {
+  const answer = await fetch(`${url}/_simulator/faults`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(fault),
+  });
+  if (answer.status !== 201) throw new Error(`a switch was refused: ${await answer.text()}`);
+  return ((await answer.json()) as { id: number }).id;
 }

@@ -1,12 +1,15 @@
 /**
- * The invariants of the whole system once everything has settled.
+ * The invariants of the whole system once everything has settled: the product's own check, on every row however young.
  * @module
  */
+import { checkInvariants } from '../../api/invariants.ts';
+import { connect } from '../../db/connect.ts';
+import type { Invariant } from '../../db/invariants.ts';
 import type { Stage } from './stage.ts';
 
-/** What is broken, counted. */
+/** What is broken. */
 export interface Invariants {
-  /** Locks that no open operation holds. */
+  /** Locks that no open operation holds, and open operations without their lock. */
   readonly leakedLocks: readonly string[];
   /** Open operations without a run that is open. */
   readonly orphans: readonly string[];
@@ -14,33 +17,25 @@ export interface Invariants {
   readonly idleRuns: readonly string[];
 }
 
+const KEPT_AS: Readonly<Record<Invariant, keyof Invariants>> = {
+  lock_without_operation: 'leakedLocks',
+  operation_without_lock: 'leakedLocks',
+  operation_without_run: 'orphans',
+  run_without_operation: 'idleRuns',
+};
+
+/** @throws Error when an invariant could not be checked. */
 export async function brokenInvariants(stage: Stage): Promise<Invariants> {
-  const leaked = await stage.rows<{ vm_id: string }>(
-    `select l.vm_id from vm_lock l left join operation o on o.id = l.operation_id and o.finished_at is null
-     where l.operation_id is not null and o.id is null`,
-  );
-  const open = await stage.rows<{ id: string; workflow_id: string }>(
-    'select id, workflow_id from operation where finished_at is null',
-  );
-  const orphans: string[] = [];
-  for (const { id, workflow_id } of open) {
-    const status = await stage.temporal.workflow
-      .getHandle(workflow_id)
-      .describe()
-      .then(
-        (run) => run.status.name,
-        () => 'not started',
-      );
-    if (status !== 'RUNNING') orphans.push(`operation ${id}, its run is ${status}`);
+  const db = connect({ url: stage.databaseUrl, poolSize: 2, application: 'holdfast-test' });
+  try {
+    const { findings } = await checkInvariants({ db, temporal: stage.temporal }, 0);
+    const broken: Record<keyof Invariants, string[]> = { leakedLocks: [], orphans: [], idleRuns: [] };
+    for (const { invariant, rule, broken: rows, unchecked } of findings) {
+      if (unchecked !== undefined) throw new Error(`"${rule}" was not checked: ${unchecked}`);
+      broken[KEPT_AS[invariant]].push(...rows.map((row) => `${row.vmName}: ${row.what}`));
+    }
+    return broken;
+  } finally {
+    await db.destroy();
   }
-  const idleRuns: string[] = [];
-  const query = `ExecutionStatus = 'Running' AND WorkflowId STARTS_WITH 'vm/'`;
-  for await (const run of stage.temporal.workflow.list({ query })) {
-    const bare = run.workflowId.replace(/\/recovery-\d+$/, '');
-    if (open.some(({ workflow_id }) => workflow_id.replace(/\/recovery-\d+$/, '') === bare)) continue;
-    // The list is a little behind the runs.
-    const { status } = await stage.temporal.workflow.getHandle(run.workflowId, run.runId).describe();
-    if (status.name === 'RUNNING') idleRuns.push(run.workflowId);
-  }
-  return { leakedLocks: leaked.map((row) => row.vm_id), orphans, idleRuns };
 }

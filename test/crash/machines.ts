@@ -3,10 +3,20 @@
  * @module
  */
 import type { Hardware } from '../../domain/virtual-machines.ts';
+import { refuse } from './holds.ts';
 import { patiently, type Stage, waitFor } from './stage.ts';
 
 /** What a machine must be before its operation can begin. */
-export type Condition = 'NEW' | 'ON' | 'OFF' | 'BACKED_UP';
+export type Condition =
+  | 'NEW'
+  | 'ON'
+  | 'OFF'
+  /** Off, with a backup that can be restored. */
+  | 'BACKED_UP'
+  /** In the hypervisor, and nobody here knows it. */
+  | 'UNMANAGED'
+  /** Undeployed by force: its schedule was left behind. */
+  | 'LEFTOVER';
 
 /** What is on the disk of a machine when its backup is made, and what is there when it is restored. */
 export const SAVED = 'saved';
@@ -14,6 +24,7 @@ export const LATER = 'written later';
 
 /** A machine that is ready for its trial. */
 export interface Machine {
+  /** Empty as long as nobody here knows it. */
   readonly id: string;
   readonly name: string;
   readonly condition: Condition;
@@ -22,11 +33,15 @@ export interface Machine {
   readonly cid: string | null;
   /** What stands for its schedule in the backup system. */
   readonly group: { readonly groupId: string; readonly scheduleId: string; readonly retentionId: string } | null;
+  /** UNMANAGED: what the hypervisor calls it. */
+  readonly moref: string | null;
+  /** LEFTOVER: the operation that left its schedule behind. */
+  readonly leftBy: string | null;
   /** BACKED_UP: the backup that can be restored, and its number. */
   readonly backup: { readonly resultId: string; readonly labelNumber: string } | null;
 }
 
-const HARDWARE: Hardware = {
+export const HARDWARE: Hardware = {
   cpu: 2,
   memoryMiB: 2048,
   disks: [
@@ -57,34 +72,63 @@ export async function prepareMachines(
 }
 
 async function prepare(stage: Stage, name: string, condition: Condition): Promise<Machine> {
-  const id = await stage.tenant.newVm(name);
-  const machine = { id, name, condition, hardware: HARDWARE, cid: null, group: null, backup: null };
-  if (condition === 'NEW') return machine;
-  await succeed(stage, `/v1/virtual-machines/${id}/deploy`);
-  let backup: Machine['backup'] = null;
-  if (condition === 'BACKED_UP') {
-    await write(stage, id, SAVED);
-    await succeed(stage, `/v1/virtual-machines/${id}/backup`, {});
-    backup = await newestBackup(stage, id);
-    await write(stage, id, LATER);
+  const blank = {
+    name,
+    condition,
+    hardware: HARDWARE,
+    cid: null,
+    group: null,
+    moref: null,
+    leftBy: null,
+    backup: null,
+  };
+  if (condition === 'UNMANAGED') {
+    const { moref } = await stage.hypervisor('POST', '/morefs', { name, ...HARDWARE });
+    await stage.hypervisor('PUT', `/morefs/${moref}/power`, { state: 'ON' });
+    return { ...blank, id: '', moref };
   }
-  if (condition !== 'ON') await succeed(stage, `/v1/virtual-machines/${id}/power-off`);
-  return { ...machine, backup, ...(await protectionOf(stage, id)) };
+  const id = await stage.tenant.newVm(name);
+  const vm = `/v1/virtual-machines/${id}`;
+  if (condition === 'NEW') return { ...blank, id };
+  await succeed(stage, `${vm}/deploy`);
+  const deployed = { ...blank, id, ...(await protectionOf(stage, id)) };
+  switch (condition) {
+    case 'ON':
+      return deployed;
+    case 'OFF':
+      await succeed(stage, `${vm}/power-off`);
+      return deployed;
+    case 'BACKED_UP': {
+      await write(stage, id, SAVED);
+      await succeed(stage, `${vm}/backup`, {});
+      const backup = await newestBackup(stage, id);
+      await write(stage, id, LATER);
+      await succeed(stage, `${vm}/power-off`);
+      return { ...deployed, backup };
+    }
+    case 'LEFTOVER': {
+      const path = `/api/v1/groups/${encodeURIComponent(deployed.group?.groupId ?? '')}$`;
+      await refuse(stage.simulators, { system: 'avamar', method: 'DELETE', path });
+      return { ...deployed, leftBy: await succeed(stage, `${vm}/undeploy`, { forceUndeploy: true }) };
+    }
+  }
 }
 
-async function succeed(stage: Stage, path: string, body?: unknown): Promise<void> {
+async function succeed(stage: Stage, path: string, body?: unknown): Promise<string> {
   const answer = await stage.api('POST', path, body);
   if (answer.status !== 202) throw new Error(`${path}: ${answer.status} ${JSON.stringify(answer.body)}`);
+  const operationId: string = answer.body['id'];
   const ended = await waitFor(
     () =>
       stage.rows<{ state: string; open: boolean }>(
         'select state, finished_at is null as open from operation where id = $1',
-        [answer.body['id']],
+        [operationId],
       ),
     ([operation]) => operation?.open === false,
     120_000,
   );
   if (ended[0]?.state !== 'SUCCEEDED') throw new Error(`${path}: ${JSON.stringify(ended)}`);
+  return operationId;
 }
 
 const write = (stage: Stage, id: string, content: string) =>

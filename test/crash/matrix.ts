@@ -80,7 +80,7 @@ export async function playRounds(
       const again = missed.filter((cell) => (tries.get(cell) ?? 0) < MORE_TRIES);
       for (const cell of again) tries.set(cell, (tries.get(cell) ?? 0) + 1);
       if (again.length > 0) queue.push(again);
-      prepared = prepare();
+      prepared = stage.whole().then(prepare);
       // It is awaited with the next round; until then its failure is nobody's.
       prepared.catch(() => undefined);
     };
@@ -111,7 +111,9 @@ export function cellsOf(plans: readonly WorkflowPlan[], selection: Selection, ch
 function stepsUnder(fault: Fault, workflow: WorkflowPlan): readonly (StepPlan | null)[] {
   // What is being rolled back cannot be cancelled any more, and its request is that of the workflow.
   if (workflow.refused !== undefined && (fault.group === 'api' || fault.name === 'cancelled')) return [];
-  if (fault.group !== 'api') return workflow.steps;
+  const keepable = workflow.steps.filter((step) => pointsOf(step, fault).length > 0);
+  if (fault.group !== 'api') return keepable;
+  if (workflow.steps.some((step) => step.requestsOnly === true)) return [];
   return workflow.request === null ? [] : [null];
 }
 
@@ -123,7 +125,11 @@ function cellOf(workflow: WorkflowPlan, step: StepPlan | null, fault: Fault, cha
 /** A step without an effect outside would be kept where it begins, which a request to cancel cannot pass. */
 function pointFor(step: StepPlan, fault: Fault, chance: Chance): Point {
   const keepsItsRow = fault.name === 'cancelled' && step.effects === undefined && step.waits !== true;
-  return keepsItsRow ? 'record' : chance.pick(fault.points);
+  return keepsItsRow ? 'record' : chance.pick(pointsOf(step, fault));
+}
+
+function pointsOf(step: StepPlan, { points }: Fault): readonly Point[] {
+  return step.requestsOnly === true ? points.filter((point) => point === 'wire' || point === 'answer') : points;
 }
 
 /**
@@ -134,14 +140,16 @@ export function shortCells(plans: readonly WorkflowPlan[], chance: Chance): Cell
   const faults: readonly Fault[] = FAULTS;
   return (['worker', 'runs'] as const).flatMap((group) =>
     plans.flatMap((workflow) =>
-      workflow.steps.map((step, index): Cell => {
+      workflow.steps.flatMap((step, index): Cell[] => {
         const own = chance.of(`${workflow.name}/${step.name}/${group}`);
         // A start that never arrived is looked for for a minute before that is believed: the full matrix waits for it.
         const quick = (fault: Fault) => !(fault.name === 'killed-before' && step.name.startsWith('REQUEST_'));
-        const candidates = faults.filter((fault) => fault.group === group && quick(fault));
+        const candidates = faults.filter(
+          (fault) => fault.group === group && quick(fault) && stepsUnder(fault, workflow).includes(step),
+        );
         const fault = candidates[(index + own.whole(0, 3)) % candidates.length] as Fault;
         const points = fault.points.filter((point) => group === 'worker' || point === 'wire' || point === 'answer');
-        return { workflow, step, fault, point: pointFor(step, { ...fault, points }, own), chance: own };
+        return [{ workflow, step, fault, point: pointFor(step, { ...fault, points }, own), chance: own }];
       }),
     ),
   );

@@ -20,10 +20,11 @@ import { strike } from './strikes.ts';
 import { newTrial, type Trial } from './trials.ts';
 import { type WorkflowPlan, workflowPlans } from './workflows.ts';
 
-const MACHINES = 36;
+const MACHINES = 56;
 /** Operations begin within this time; the fault strikes within a little more. Milliseconds. */
 const BEGIN_WITHIN_MS = 4_000;
-const STRIKE_WITHIN_MS = 7_000;
+const STRIKE_AFTER_MS = 2_000;
+const STRIKE_WITHIN_MS = 8_000;
 
 /** How often each kind of fault strikes: a freeze costs a minute more than the others. */
 const WEIGHTS: Readonly<Record<Fault['group'], number>> = {
@@ -66,16 +67,21 @@ async function playRandomRound(
 ): Promise<Found> {
   const faults = FAULTS.filter((fault) => fault.group === group);
   await stage.sessionsTake(chance.whole(1, 8));
-  const begun: Trial[] = [];
-  const beginning = Promise.all(
-    ids.map(async (id, index) => {
+  const chosen = await Promise.all(
+    ids.map((id, index) => {
       const own = chance.of(`machine ${index}`);
-      const trial = await choose(stage, id, own, faultNamed(own.pick(faults).name));
-      await sleep(own.whole(0, BEGIN_WITHIN_MS));
-      if (await beginOnce(stage, trial)) begun.push(trial);
+      return choose(stage, id, own, faultNamed(own.pick(faults).name));
     }),
   );
-  await sleep(chance.whole(500, STRIKE_WITHIN_MS));
+  const begun: Trial[] = [];
+  const beginning = Promise.all(
+    chosen.map(async (trial) => {
+      await sleep(trial.cell.chance.whole(0, BEGIN_WITHIN_MS));
+      await beginOnce(stage, trial);
+      begun.push(trial);
+    }),
+  );
+  await sleep(chance.whole(STRIKE_AFTER_MS, STRIKE_WITHIN_MS));
   const struck = await openNow(stage, begun);
   // Runs are struck one by one; the others of the round must not notice.
   const victims =
@@ -127,6 +133,8 @@ async function choose(stage: Stage, vmId: string, chance: Chance, fault: Fault):
     id: vmId,
     name: vm.name,
     condition: 'ON',
+    moref: null,
+    leftBy: null,
     hardware: current,
     ...(await protectionOf(stage, vmId)),
     backup: copy === undefined ? null : { resultId: copy.result_id, labelNumber: copy.vendor_id },
@@ -164,14 +172,14 @@ function reconfigure(plan: WorkflowPlan, hardware: Hardware, isSilver: boolean):
   };
 }
 
-/** Begins the operation, repeating the request with its key until there is an answer. @returns whether it was begun. */
-async function beginOnce(stage: Stage, trial: Trial): Promise<boolean> {
+/** Begins the operation, repeating the request with its key until there is an answer. */
+async function beginOnce(stage: Stage, trial: Trial): Promise<void> {
   const { cell, machine } = trial;
   trial.inPlace = true;
   if (cell.workflow.request === null) {
     const targets = [{ name: 'ALL', pluginNumber: 1016 }];
     await stage.console('POST', `/clients/${machine.cid}/backup`, { targets });
-    return true;
+    return;
   }
   const { method, path, body } = cell.workflow.request(stage, machine);
   const key = { 'idempotency-key': `random-${machine.id}-${Math.trunc(cell.chance.fraction() * 1e9)}` };
@@ -182,7 +190,6 @@ async function beginOnce(stage: Stage, trial: Trial): Promise<boolean> {
   });
   if (answer.status !== 202) throw new Error(`${path}: ${answer.status} ${JSON.stringify(answer.body)}`);
   trial.operationId = answer.body['id'];
-  return true;
 }
 
 /** Those of the trials whose operation is open now, and in which step. */

@@ -33,7 +33,7 @@ export function rollbackPlans(plans: readonly WorkflowPlan[]): WorkflowPlan[] {
   const of = (name: string): WorkflowPlan => {
     const plan = plans.find((one) => one.name === name);
     if (plan === undefined) throw new Error(`no workflow ${name}`);
-    return { ...plan, name: `${name}, rolled back`, after: () => ({}) };
+    return { ...plan, name: `${name} rolled back`, after: () => ({}) };
   };
   return [
     {

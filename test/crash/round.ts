@@ -3,7 +3,7 @@
  * let go, and each is judged on its own.
  * @module
  */
-import { type Hold, Holds } from './holds.ts';
+import { type Hold, Holds, refuse } from './holds.ts';
 import { type LostRun, ownerlessTimes } from './live-owner.ts';
 import { type Machine, prepareMachines } from './machines.ts';
 import { recordsOf } from './records.ts';
@@ -56,7 +56,7 @@ export async function playRound(
   const holds = new Holds(stage.databaseUrl, stage.simulators);
   let lost: LostRun[] = [];
   try {
-    for (const trial of trials) await keep(trial, holds);
+    for (const trial of trials) await keep(stage, trial, holds);
     if (cells[0]?.fault.group === 'api') await requestInVain(stage, trials, holds);
     else await launch(stage, trials, holds);
     const missed = trials.filter((trial) => !trial.inPlace);
@@ -76,7 +76,7 @@ export async function playRound(
 }
 
 /** Arms what keeps the trial's operation where it shall be. */
-async function keep(trial: Trial, holds: Holds): Promise<void> {
+async function keep(stage: Stage, trial: Trial, holds: Holds): Promise<void> {
   const { step, point, chance } = trial.cell;
   const { machine } = trial;
   const hold: Hold | null =
@@ -85,7 +85,7 @@ async function keep(trial: Trial, holds: Holds): Promise<void> {
       : holdAt(step, point, machine, chance);
   trial.hold = hold === null ? null : await holds.arm(hold);
   const refused = trial.cell.workflow.refused?.(machine);
-  if (refused !== undefined) await holds.refuse(refused);
+  if (refused !== undefined) await refuse(stage.simulators, refused);
 }
 
 /**
@@ -180,7 +180,15 @@ export async function judge(stage: Stage, trials: readonly Trial[]): Promise<voi
         const known = records.get(machine.id);
         if (known === undefined) throw new Error(`there is no machine ${machine.id}`);
         const found = wrongs(
-          { machine, workflow: cell.workflow, operationId, before, consequence: cell.fault.consequence, decision },
+          {
+            machine,
+            workflow: cell.workflow,
+            operationId,
+            before,
+            consequence: cell.fault.consequence,
+            decision,
+            unseen: cell.step === null && cell.workflow.request === null,
+          },
           known,
           state,
         );

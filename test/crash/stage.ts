@@ -110,6 +110,16 @@ export async function openStage(settings: Readonly<Record<string, string>>) {
       while (pids.some(isAlive)) await sleep(20);
     },
 
+    /** Waits until every part is there again. */
+    async whole(): Promise<void> {
+      await patiently(() => pool.query('select'));
+      await patiently(() => connection.workflowService.describeNamespace({ namespace: 'default' }));
+      await patiently(async () => {
+        const { ok } = await fetch(`${system.url}/readyz`);
+        if (!ok) throw new Error('the API is not ready');
+      });
+    },
+
     /** Stops the worker in the middle of whatever it does; answers how to wake it. */
     freezeWorker(): () => void {
       const pids = system.pidsOf('worker');

@@ -6,11 +6,11 @@ import { activitiesOf } from './agreement.ts';
 import type { Chance } from './chance.ts';
 import type { Fault } from './faults.ts';
 import type { ArmedHold } from './holds.ts';
-import { LATER, type Machine, SAVED } from './machines.ts';
-import { recordsOf } from './records.ts';
+import { HARDWARE, LATER, type Machine, SAVED } from './machines.ts';
+import { type Records, recordsOf } from './records.ts';
 import { patiently, type Stage, waitFor } from './stage.ts';
 import type { Before } from './verdict.ts';
-import { type Point, type StepPlan, type WorkflowPlan } from './workflows.ts';
+import type { Expected, Point, StepPlan, WorkflowPlan } from './workflows.ts';
 
 /** One square of the matrix. */
 export interface Cell {
@@ -25,8 +25,10 @@ export interface Cell {
 /** What became of a cell. */
 export interface Trial {
   cell: Cell;
-  readonly machine: Machine;
+  machine: Machine;
   before: Before;
+  /** Its operation is not older. */
+  readonly since: Date;
   operationId: string;
   /** What keeps it there. */
   hold: ArmedHold | null;
@@ -49,10 +51,8 @@ export function describeCell({ workflow, step, fault, point }: Cell): string {
 
 /** Notes how things stand before the operation of a trial begins. */
 export async function newTrial(stage: Stage, cell: Cell, machine: Machine): Promise<Trial> {
-  const [records, state] = [await recordsOf(stage, [machine.id]), stage.state()];
-  const known = records.get(machine.id);
-  if (known === undefined) throw new Error(`there is no machine ${machine.id}`);
-  const { vm } = known;
+  const known = machine.id === '' ? undefined : (await recordsOf(stage, [machine.id])).get(machine.id);
+  const state = stage.state();
   const { policyId: GOLD, silverId: SILVER } = stage.tenant;
   return {
     cell,
@@ -60,15 +60,12 @@ export async function newTrial(stage: Stage, cell: Cell, machine: Machine): Prom
     before: {
       effects: state.hypervisor.effects.length,
       auditId: state.avamar.audit.at(-1)?.id ?? 0,
-      activities: activitiesOf(known, state.avamar).length,
-      expected: {
-        state: vm.state,
-        hardware: { cpu: vm.cpu, memoryMiB: vm.memory_mib, disks: vm.disks },
-        policy: vm.backup_policies[0]?.policyId === SILVER ? 'SILVER' : 'GOLD',
-      },
-      policies: { GOLD, SILVER },
+      activities: known === undefined ? 0 : activitiesOf(known, state.avamar).length,
+      expected: known === undefined ? UNKNOWN : expectedOf(known.vm, SILVER),
+      policies: { GOLD, SILVER, NONE: '' },
       content: machine.backup === null ? null : { now: LATER, saved: SAVED },
     },
+    since: new Date(),
     operationId: '',
     hold: null,
     where: null,
@@ -76,6 +73,17 @@ export async function newTrial(stage: Stage, cell: Cell, machine: Machine): Prom
     decision: null,
     wrongs: [],
     outcome: '',
+  };
+}
+
+/** A machine that nobody here knows. */
+const UNKNOWN: Expected = { state: 'NOT_ALLOCATED', hardware: HARDWARE, policy: 'NONE' };
+
+function expectedOf(vm: Records['vm'], silver: string): Expected {
+  return {
+    state: vm.state,
+    hardware: { cpu: vm.cpu, memoryMiB: vm.memory_mib, disks: vm.disks },
+    policy: vm.backup_policies[0]?.policyId === silver ? 'SILVER' : 'GOLD',
   };
 }
 
@@ -89,6 +97,17 @@ export async function begin(stage: Stage, trial: Trial): Promise<void> {
     return;
   }
   const { method, path, body } = workflow.request(stage, trial.machine);
+  if (trial.machine.id === '') {
+    // The answer comes when it is registered.
+    stage.api(method, path, body).catch(() => undefined);
+    const named = await waitFor(
+      () => stage.rows<{ id: string }>('select id from virtual_machine where name = $1', [trial.machine.name]),
+      (rows) => rows.length > 0,
+      15_000,
+    );
+    trial.machine = { ...trial.machine, id: named[0]?.id ?? '' };
+    return;
+  }
   const answer = await stage.api(method, path, body);
   if (answer.status !== 202) throw new Error(`${path}: ${answer.status} ${JSON.stringify(answer.body)}`);
   trial.operationId = answer.body['id'];
@@ -100,8 +119,8 @@ export async function findOperation(stage: Stage, trial: Trial, limitMs: number)
   const rows = await waitFor(
     () =>
       stage.rows<{ id: string }>(
-        'select id from operation where vm_id = $1 and kind = $2 order by created_at desc limit 1',
-        [trial.machine.id, trial.cell.workflow.kind],
+        'select id from operation where vm_id = $1 and kind = $2 and created_at >= $3 order by created_at desc limit 1',
+        [trial.machine.id, trial.cell.workflow.kind, trial.since],
       ),
     (found) => found.length > 0,
     limitMs,

@@ -32,12 +32,18 @@ export interface Case {
   readonly consequence: Consequence;
   /** What a cancel was answered. */
   readonly decision: string | null;
+  /** It began in the backup system, and may have ended before anybody looked. */
+  readonly unseen: boolean;
 }
 
 /** Each line says what is wrong; none: all is well. */
 export function wrongs(trial: Case, records: Records, state: SimulatorState): string[] {
   const operation = records.operations.find((one) => one.id === trial.operationId);
-  if (operation === undefined) return [`there is no operation ${trial.operationId}`];
+  if (operation === undefined) {
+    // A session that ended before the watch saw it leaves a result and locks nothing.
+    const unseen = trial.unseen && trial.operationId === '';
+    return unseen ? disagreements(records, state) : [`there is no operation ${trial.operationId}`];
+  }
   if (!isTerminal(operation.state)) return [`the operation is still ${operation.state}: ${stepsOf(trial, records)}`];
   const told = operation.error === null ? '' : ` (${operation.error.code}: ${operation.error.message})`;
   const ended = `${operation.state}${told}`;
@@ -87,6 +93,9 @@ function outcomeWrongs(trial: Case, state: string, code: string | null, activiti
 
 function stateWrongs(trial: Case, succeeded: boolean, { vm }: Records, state: SimulatorState): string[] {
   const { before, workflow, machine } = trial;
+  if (workflow.kind === 'REGISTER' && !succeeded) {
+    return vm.deleted_at === null ? ['it was not registered, and the VM is here'] : [];
+  }
   const wanted = { ...before.expected, ...(succeeded ? workflow.after(machine) : {}) };
   const problems: string[] = [];
   const what = succeeded ? 'after it had succeeded' : 'after it had not succeeded';
@@ -111,6 +120,7 @@ const ONCE: Readonly<Partial<Record<string, readonly string[]>>> = {
   DEPLOY: ['allocate', 'configure', 'power ON'],
   RECONFIGURE: ['reconfigure'],
   UNDEPLOY: ['power OFF', 'destroy', 'deallocate'],
+  REGISTER: ['reconfigure'],
   POWER_ON: ['power ON'],
   POWER_OFF: ['power OFF'],
   RESTORE: ['write-contents'],

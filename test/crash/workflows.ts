@@ -6,7 +6,7 @@ import type { OperationKind, StepName } from '../../domain/operations.ts';
 import type { Hardware, VmState } from '../../domain/virtual-machines.ts';
 import type { Chance } from './chance.ts';
 import type { Hold, Moment, RequestHold } from './holds.ts';
-import type { Condition, Machine } from './machines.ts';
+import { type Condition, HARDWARE, type Machine } from './machines.ts';
 import type { Stage } from './stage.ts';
 
 /** Where in a step an operation is when the fault strikes. */
@@ -29,6 +29,8 @@ export interface StepPlan {
   readonly effects?: (machine: Machine) => readonly Omit<RequestHold, 'when'>[];
   /** It is being undone when the fault strikes. */
   readonly undo?: true;
+  /** Its machine becomes known with its request: only requests of it can be kept. */
+  readonly requestsOnly?: true;
   /** It only waits for a session: nothing of it is kept, the session is long. */
   readonly waits?: true;
   /** It comes after the session, which has to end soon. */
@@ -61,7 +63,7 @@ export interface Request {
 export interface Expected {
   readonly state: VmState;
   readonly hardware: Hardware;
-  readonly policy: 'GOLD' | 'SILVER';
+  readonly policy: 'GOLD' | 'SILVER' | 'NONE';
 }
 
 const vms = (id: string): string => `^/vms/${id}$`;
@@ -205,6 +207,32 @@ export function workflowPlans(disks: boolean): WorkflowPlan[] {
         { name: 'BACKUP_SCHEDULE', afterSession: true },
         RECORD,
       ],
+      after: () => ({}),
+    },
+    {
+      name: 'registerVm',
+      kind: 'REGISTER',
+      condition: 'UNMANAGED',
+      request: ({ tenant: { enterpriseId, datacenterId } }, { name, moref }) => ({
+        method: 'POST',
+        path: '/v1/virtual-machines',
+        body: { name, enterpriseId, datacenterId, hypervisorRef: moref },
+      }),
+      steps: [
+        {
+          name: 'REGISTER',
+          effects: ({ moref }) => onHypervisor('PUT', `^/morefs/${moref}/identity$`),
+          requestsOnly: true,
+        },
+      ],
+      after: () => ({ state: 'ON', hardware: HARDWARE, policy: 'NONE' }),
+    },
+    {
+      name: 'cleanupVm',
+      kind: 'CLEANUP',
+      condition: 'LEFTOVER',
+      request: (_stage, { leftBy }) => ({ method: 'POST', path: `/v1/operations/${leftBy}/retry-cleanup` }),
+      steps: [{ name: 'CLEAN_BACKUP_SYSTEM', effects: taking }],
       after: () => ({}),
     },
     {

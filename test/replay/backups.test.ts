@@ -173,6 +173,15 @@ describe('a backup', () => {
           .finishesCancelled(),
       ));
 
+    test('while its start fails ends cancelled, as was promised', () =>
+      follows(
+        begun()
+          .failsFirst(...begun().attempt(request), REFUSAL)
+          .decides(true)
+          .undoes([request])
+          .finishesCancelled(),
+      ));
+
     test('while it was being started there is asked to stop', () =>
       follows(
         begun()

@@ -81,14 +81,30 @@ describe.each(OPERATIONS)('$kind', (operation) => {
     ),
   );
 
-  test.each(eachStep)('$name fails while it is asked to stop: the failure is what is told', ({ step, before, upTo }) =>
-    follows(
-      begun()
-        .takes(before)
-        .failsFirst(...begun().attempt(step), REFUSAL)
-        .undoes(upTo)
-        .finishes('ROLLED_BACK', REFUSAL),
-    ),
+  test.each(eachStep)(
+    '$name fails while it is asked to stop: it is cancelled, as was promised',
+    ({ step, before, upTo }) =>
+      follows(
+        begun()
+          .takes(before)
+          .failsFirst(...begun().attempt(step), REFUSAL)
+          .decides(true)
+          .undoes(upTo)
+          .finishesCancelled(),
+      ),
+  );
+
+  test.each(eachStep)(
+    '$name fails while it is asked to stop too late: the failure is what is told',
+    ({ step, before, upTo }) =>
+      follows(
+        begun()
+          .takes(before)
+          .failsFirst(...begun().attempt(step), REFUSAL)
+          .decides(false)
+          .undoes(upTo)
+          .finishes('ROLLED_BACK', REFUSAL),
+      ),
   );
 
   // Where there is a point of no return, the last step before it is told of below.
@@ -266,6 +282,12 @@ describe.each(OPERATIONS.filter((operation) => irreversible(operation).length > 
           .finishes('FAILED', REFUSAL),
       ),
     );
+
+    test.each(eachStep)('$name is refused after a cancellation, which is too late', async ({ step, before }) => {
+      const history = reached().crosses(true, cancel).takes(before);
+      history.fails(...history.attempt(step), REFUSAL).decides(false);
+      await follows(history.seesVm().finishes('FAILED', REFUSAL));
+    });
 
     test.each(eachStep)('$name is refused, and nobody can say what the VM is like: it has failed', ({ step, before }) =>
       follows(

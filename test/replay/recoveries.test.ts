@@ -3,6 +3,7 @@ import { describe, test } from 'vitest';
 import type { PlannedStep } from '../../domain/plan.ts';
 import { SESSION_CHANGED } from '../../workflows/contract.ts';
 import {
+  CANCELLED,
   cancelledThere,
   FENCED,
   failedThere,
@@ -64,7 +65,7 @@ describe.each(OPERATIONS)('$kind, lost before its point of no return', (operatio
   );
 
   test.each(eachStep)('in $name, after a cancel was promised: it ends cancelled', ({ step, upTo }) =>
-    follows(lostAt(step, true).undoes(upTo).finishes('CANCELLED', RUN_LOST)),
+    follows(lostAt(step, true).undoes(upTo).finishes('CANCELLED', CANCELLED)),
   );
 
   test.each(eachStep)('in $name; a cancellation while it is undone changes nothing', async ({ step, upTo }) => {

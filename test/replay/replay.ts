@@ -33,8 +33,11 @@ export interface Replay {
 
 type Replayable = ReplayHistoriesIterable extends Iterable<infer T> | AsyncIterable<infer T> ? T : never;
 
-/** A replay worker for all tests of a file: making one takes about a second, a replay a few milliseconds. */
-export function withReplay(): Replay {
+/**
+ * A replay worker for all tests of a file: making one takes about a second, a replay a few milliseconds.
+ * @param workflowsPath other workflows than those of today.
+ */
+export function withReplay(workflowsPath: string = path('../../workflows/index.ts')): Replay {
   const histories = new TransformStream<Replayable, Replayable>();
   const writer = histories.writable.getWriter();
   let results: ReturnType<typeof Worker.runReplayHistories>;
@@ -44,7 +47,7 @@ export function withReplay(): Replay {
     const logger = new DefaultLogger('ERROR', () => {});
     Runtime.install({ logger, telemetryOptions: { logging: { forward: {}, filter: 'OFF' } } });
     const workflowBundle = await bundleWorkflowCode({
-      workflowsPath: path('../../workflows/index.ts'),
+      workflowsPath,
       workflowInterceptorModules: [path('./transcript.ts')],
       logger,
     });

@@ -270,3 +270,41 @@ test(
   },
   PATIENCE * 2,
 );
+
+test(
+  'a machine whose registration could not be taken back is released by a cleanup, and stays as it is',
+  async () => {
+    const hardware = { cpu: 1, memoryMiB: 512, disks: [{ label: 'root', sizeGiB: 5 }] };
+    const made = await fetch(`${world.hypervisorUrl}/morefs`, {
+      method: 'POST',
+      body: JSON.stringify({ name: 'somebody-elses', ...hardware }),
+    });
+    const { moref } = (await made.json()) as { moref: string };
+    const look = async () => (await fetch(`${world.hypervisorUrl}/morefs/${moref}`)).json();
+    const before = await look();
+    // The mark is there, and the answer says that it was refused.
+    const path = `/morefs/${moref}/identity`;
+    await world.breakHypervisor({ path, body: '"id":"', when: 'after', times: 1, action: { status: 409 } });
+    await world.breakHypervisor({ path, body: '"id":null', when: 'before', action: { status: 503 } });
+    const { operationId } = await world.requests.register({
+      principal: world.principal,
+      body: {
+        name: 'release-1',
+        enterpriseId: world.enterpriseId,
+        datacenterId: world.datacenterId,
+        hypervisorRef: moref,
+      },
+    });
+    const { vm_id: vmId, state } = await world.ended(operationId, PATIENCE);
+    expect(state).toBe('ROLLED_BACK_WITH_RESIDUE');
+    expect(await uncleared(operationId)).toMatchObject([{ step: 'REGISTER', system: 'HYPERVISOR' }]);
+    expect((await world.vm(vmId)).deleted_at).not.toBeNull();
+    expect(await look()).toMatchObject({ id: vmId });
+
+    await world.mendHypervisor();
+    expect(await cleanUp(operationId)).toMatchObject({ state: 'SUCCEEDED' });
+    expect(await look()).toEqual(before);
+    expect(await uncleared(operationId)).toEqual([]);
+  },
+  PATIENCE * 2,
+);

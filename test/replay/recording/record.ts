@@ -93,7 +93,11 @@ test('checkManager, checkExpiredResults and watchManager', async () => {
   });
   const runs = await until(
     'all of them are listed',
-    () => Array.fromAsync(world.client.workflow.list({ query: `TaskQueue = '${taskQueue}'` })),
+    async () => {
+      const listed = [];
+      for await (const run of world.client.workflow.list({ query: `TaskQueue = '${taskQueue}'` })) listed.push(run);
+      return listed;
+    },
     (listed) => listed.length === 3,
   );
   for (const { workflowId, status } of runs) {

@@ -3,9 +3,9 @@
  * plain values that can be copied, so that a test can try in which order things that happened at once have happened.
  * @module
  */
-import { OPERATION_ACTIONS } from '../../../domain/events.ts';
-import { type OperationKind, type TerminalState, workflowId } from '../../../domain/operations.ts';
-import { ALLOWED_FROM, type VmState } from '../../../domain/virtual-machines.ts';
+import { OPERATION_ACTIONS } from '../../../../domain/events.ts';
+import { type OperationKind, type TerminalState, workflowId } from '../../../../domain/operations.ts';
+import { ALLOWED_FROM, type VmState } from '../../../../domain/virtual-machines.ts';
 
 /** Who asks: an administrator of the enterprise that owns the VM, one of the other enterprise, or the platform. */
 export type Who = 'owner' | 'stranger' | 'platform';
