@@ -52,6 +52,7 @@ export async function playRound(
   tell: (line: string) => void,
   struck: (missed: readonly Cell[]) => void,
 ): Promise<RoundResult> {
+  await stage.watchIsAlive();
   const trials = await Promise.all(cells.map((cell, index) => newTrial(stage, cell, machines[index] as Machine)));
   const holds = new Holds(stage.databaseUrl, stage.simulators);
   let lost: LostRun[] = [];
@@ -187,7 +188,7 @@ export async function judge(stage: Stage, trials: readonly Trial[]): Promise<voi
             before,
             consequence: cell.fault.consequence,
             decision,
-            unseen: cell.step === null && cell.workflow.request === null,
+            unseen: cell.workflow.request === null && (cell.step === null || !trial.inPlace),
           },
           known,
           state,

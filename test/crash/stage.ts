@@ -120,6 +120,13 @@ export async function openStage(settings: Readonly<Record<string, string>>) {
       });
     },
 
+    /** Waits until the backup system is being looked at: what had it in hand may have been killed a moment ago. */
+    async watchIsAlive(): Promise<void> {
+      const look = async () => (await this.rows<{ tick: string }>('select tick from manager_watch'))[0]?.tick;
+      const before = await look();
+      await waitFor(look, (now) => now !== undefined && now !== before, 90_000);
+    },
+
     /** Stops the worker in the middle of whatever it does; answers how to wake it. */
     freezeWorker(): () => void {
       const pids = system.pidsOf('worker');
