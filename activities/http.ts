@@ -164,7 +164,7 @@ export function httpClient(target: HttpSystem): HttpClient {
       context.signal.throwIfAborted();
       context.progress(call.purpose);
       await freshPermission(context);
-      context.signal.throwIfAborted();
+      // Permitted means sent: the permission may have been noted as the start of what cannot be repeated.
       return counted('WRITE', send(call, 'NO_ANSWER'));
     },
   };

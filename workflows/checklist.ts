@@ -15,7 +15,7 @@ export class Checklist {
     this.#briefing = briefing;
     for (const step of briefing.steps) {
       if (step.skip !== null) this.#marks.set(step, `skipped (${step.skip})`);
-      else if (step.before !== null) this.#marks.set(step, `${step.before.toLowerCase()} by the run that was lost`);
+      else if (step.before) this.#marks.set(step, `${step.before.toLowerCase()} by the run that was lost`);
     }
     this.#show();
   }
@@ -33,7 +33,7 @@ export class Checklist {
   #show(): void {
     const { kind, vmName, datacenterName, enterpriseName, recovery } = this.#briefing;
     const title = `**${kindSlug(kind)} ${vmName}** in ${datacenterName} for ${enterpriseName}`;
-    const why = recovery === null ? '' : `\n\n${RECOVERIES[recovery.mode]}: ${recovery.lost}.`;
+    const why = !recovery ? '' : `\n\n${RECOVERIES[recovery.mode]}: ${recovery.lost}.`;
     const lines = this.#briefing.steps.map((step) => `- ${describeStep(step)}: ${this.#marks.get(step) ?? 'waiting'}`);
     setCurrentDetails(`${title}${why}\n\n${lines.join('\n')}`);
   }

@@ -226,7 +226,7 @@ export class OperationRun {
    * its operation has begun, and the session may be its own.
    */
   async ensureNoSession(): Promise<void> {
-    if (this.#briefing.recovery !== null) return;
+    if (this.#briefing.recovery) return;
     await steps.ensureNoSession.executeWithOptions({ summary: 'ask the backup systems for running sessions' }, [
       { operationId: this.#input.operationId, managerId: null, retryMs: this.#input.limits.stepRetryMs },
     ]);

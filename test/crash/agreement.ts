@@ -123,10 +123,10 @@ function schedulesIn(
   return problems;
 }
 
-/** The activities of a VM, the oldest first. */
+/** The activities of a VM that somebody asked for, the oldest first. */
 export function activitiesOf(records: Records, avamar: AvamarState): Activity[] {
   const cids = new Set(clientsOf(records, avamar).map((client) => client.id));
-  return avamar.activities.filter((activity) => cids.has(activity.cid));
+  return avamar.activities.filter((activity) => cids.has(activity.cid) && activity.scheduleId === undefined);
 }
 
 const SESSION_STATES: Readonly<Record<string, string>> = {

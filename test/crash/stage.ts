@@ -13,7 +13,7 @@ import { fileURLToPath } from 'node:url';
 import { Client, Connection } from '@temporalio/client';
 import pg from 'pg';
 import { embeddedUrlIfRunning } from '../../db/embedded.ts';
-import { developmentClient, setUp } from '../acceptance/client.ts';
+import { type Answer, developmentClient, setUp } from '../acceptance/client.ts';
 import { freePorts, type Part, RunningSystem } from '../acceptance/running-system.ts';
 import { avamarConsole } from './avamar-console.ts';
 import { Holds } from './holds.ts';
@@ -43,22 +43,15 @@ export async function openStage(settings: Readonly<Record<string, string>>) {
   };
   const admin = developmentClient(system, 'CLOUD_ADMIN');
   const tenant = await setUp(admin, system, 'acme');
-  const silver = await admin('POST', `/v1/datacenters/${tenant.datacenterId}/backup-policies`, {
-    code: 'SILVER',
-    name: 'Silver',
-    managerId: tenant.managerId,
-    retentionDays: 14,
-    configurations: [
-      {
-        type: 'COMPLETE',
-        subtype: 'WEEKLY_PLANNED',
-        time: { mode: 'fixed', value: '01:15' },
-        days: { mode: 'fixed', value: ['SUNDAY'] },
-      },
-    ],
-  });
+  const { policyId } = tenant;
+  const policies = `/v1/datacenters/${tenant.datacenterId}/backup-policies`;
+  await accepted(
+    admin('PUT', `/v1/backup-policies/${policyId}`, policy(tenant.managerId, 'GOLD', 7, { subtype: 'DAILY' })),
+  );
+  const weekly = { subtype: 'WEEKLY_PLANNED', days: { mode: 'fixed', value: [weekdayIn(3)] } };
+  const silver = await accepted(admin('POST', policies, policy(tenant.managerId, 'SILVER', 14, weekly)));
   const silverId: string = silver.body['id'];
-  await admin('PUT', `/v1/enterprises/${tenant.enterpriseId}/backup-policies/${silverId}`);
+  await accepted(admin('PUT', `/v1/enterprises/${tenant.enterpriseId}/backup-policies/${silverId}`));
   // By default two writes at a time: whole rounds would queue, and nobody would be where the fault shall strike.
   await pool.query('update backup_manager set max_concurrent_writes = 200');
   const { paths } = (await admin('GET', '/openapi.json')).body;
@@ -178,6 +171,25 @@ export async function openStage(settings: Readonly<Record<string, string>>) {
       else await system.remove();
     },
   };
+}
+
+/** Its time is half a day away: no backup of its own begins in the middle of a trial. */
+function policy(managerId: string, code: string, retentionDays: number, configuration: object) {
+  const hour = { hour: '2-digit', minute: '2-digit', timeZone: 'Europe/Madrid' } as const;
+  const value = new Date(Date.now() + 12 * 3_600_000).toLocaleTimeString('en-GB', hour);
+  const configurations = [{ type: 'COMPLETE', time: { mode: 'fixed', value }, ...configuration }];
+  return { code, name: code, managerId, retentionDays, configurations };
+}
+
+function weekdayIn(days: number): string {
+  const day = { weekday: 'long', timeZone: 'Europe/Madrid' } as const;
+  return new Date(Date.now() + days * 86_400_000).toLocaleDateString('en-GB', day).toUpperCase();
+}
+
+async function accepted(answering: Promise<Answer>): Promise<Answer> {
+  const answer = await answering;
+  if (answer.status >= 300) throw new Error(`${answer.status} ${JSON.stringify(answer.body)}`);
+  return answer;
 }
 
 /** Tries again while a part is being started anew. */

@@ -1,6 +1,6 @@
 /** Deploy, reconfigure, undeploy and power: what is undone, in which order, whatever fails and whenever it is cancelled. */
 import { describe, expect, test } from 'vitest';
-import type { OperationKind } from '../../domain/operations.ts';
+import { ASK_FIRST, both, OPERATIONS } from './lifecycle-operations.ts';
 import {
   CANCELLED,
   FENCED,
@@ -8,13 +8,11 @@ import {
   irreversible,
   OPERATION_ID,
   OperationHistory,
-  type PlannedOperation,
   planned,
   REFUSAL,
   reversible,
   schedule,
   told,
-  WHOLE,
 } from './operation-history.ts';
 import { withReplay } from './replay.ts';
 
@@ -23,23 +21,6 @@ const { follows } = withReplay();
 const AWAY = { code: 'HYPERVISOR_UNREACHABLE', message: 'away' };
 
 const cancel = (history: OperationHistory) => void history.cancelRequested();
-
-/** Operations that ask the backup systems for running sessions before they touch the VM. */
-const ASK_FIRST: readonly OperationKind[] = ['RECONFIGURE', 'UNDEPLOY', 'POWER_OFF'];
-
-const both = [schedule('m1'), schedule('m2')];
-const OPERATIONS: readonly PlannedOperation[] = [
-  planned('DEPLOY', { desiredSchedules: both }),
-  planned('RECONFIGURE', {
-    currentSchedules: both,
-    desiredSchedules: [schedule('m1', 'silver'), schedule('m2', 'silver')],
-    hardware: { current: hardware(1, 10), desired: hardware(2, 20) },
-  }),
-  planned('UNDEPLOY', { currentSchedules: both }),
-  planned('POWER_ON'),
-  planned('POWER_OFF'),
-  planned('REGISTER'),
-];
 
 describe.each(OPERATIONS)('$kind', (operation) => {
   const steps = reversible(operation);
@@ -236,90 +217,6 @@ describe.each(OPERATIONS.filter(({ kind }) => ASK_FIRST.includes(kind)))(
           .decides(true)
           .finishesCancelled(),
       ));
-  },
-);
-
-describe.each(OPERATIONS.filter((operation) => irreversible(operation).length > 0))(
-  '$kind, no way back',
-  (operation) => {
-    const steps = reversible(operation);
-    const forward = irreversible(operation);
-    const reached = () => new OperationHistory(operation).begins().asksFirst().takes(steps);
-    const eachStep = forward.map((step, index) => ({ step, name: told(step), before: forward.slice(0, index) }));
-
-    test('a cancel that came first is obeyed', () =>
-      follows(reached().crosses(false).decides(true).undoes(steps).finishes('CANCELLED', CANCELLED)));
-
-    test('a cancel that came while the last step ended is obeyed', async () => {
-      const last = steps.at(-1) as (typeof steps)[number];
-      const history = new OperationHistory(operation).begins().asksFirst().takes(steps.slice(0, -1));
-      await follows(
-        history
-          .completesFirst(...history.attempt(last))
-          .decides(true)
-          .undoes(steps)
-          .finishesCancelled(),
-      );
-    });
-
-    test('a cancellation while it crosses, and ever after, is too late', async () => {
-      const history = reached().crosses(true, cancel);
-      for (const step of forward) history.meanwhile(cancel, ...history.attempt(step));
-      history.meanwhile(cancel, ...history.end('SUCCEEDED', null), 'SUCCEEDED');
-      await follows(history.succeeded());
-    });
-
-    test('it belongs to another run when it crosses: nothing is undone', () =>
-      follows(reached().fails('crossPointOfNoReturn', [OPERATION_ID], FENCED).failed('FENCED')));
-
-    test.each(eachStep)('$name is refused: nothing is undone', ({ step, before }) =>
-      follows(
-        reached()
-          .crosses(true)
-          .takes(before)
-          .fails(...reached().attempt(step), REFUSAL)
-          .seesVm()
-          .finishes('FAILED', REFUSAL),
-      ),
-    );
-
-    test.each(eachStep)('$name is refused after a cancellation, which is too late', async ({ step, before }) => {
-      const history = reached().crosses(true, cancel).takes(before);
-      history.fails(...history.attempt(step), REFUSAL).decides(false);
-      await follows(history.seesVm().finishes('FAILED', REFUSAL));
-    });
-
-    test.each(eachStep)('$name is refused, and nobody can say what the VM is like: it has failed', ({ step, before }) =>
-      follows(
-        reached()
-          .crosses(true)
-          .takes(before)
-          .fails(...reached().attempt(step), REFUSAL)
-          .fails('seeVm', [WHOLE], AWAY)
-          .finishes('FAILED', REFUSAL),
-      ),
-    );
-
-    test.each(eachStep)('$name is refused, and another run looks at the VM: it is left to it', ({ step, before }) =>
-      follows(
-        reached()
-          .crosses(true)
-          .takes(before)
-          .fails(...reached().attempt(step), REFUSAL)
-          .fails('seeVm', [WHOLE], FENCED)
-          .failed('FENCED'),
-      ),
-    );
-
-    test.each(eachStep)('$name belongs to another run: nothing is undone', ({ step, before }) =>
-      follows(
-        reached()
-          .crosses(true)
-          .takes(before)
-          .fails(...reached().attempt(step), FENCED)
-          .failed('FENCED'),
-      ),
-    );
   },
 );
 

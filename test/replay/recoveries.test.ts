@@ -2,17 +2,16 @@
 import { describe, test } from 'vitest';
 import type { PlannedStep } from '../../domain/plan.ts';
 import { SESSION_CHANGED } from '../../workflows/contract.ts';
+import { OPERATIONS } from './lifecycle-operations.ts';
 import {
   CANCELLED,
   cancelledThere,
   FENCED,
   failedThere,
   HOUR,
-  hardware,
   irreversible,
   OPERATION_ID,
   OperationHistory,
-  type PlannedOperation,
   planned,
   recovered,
   REFUSAL,
@@ -28,20 +27,6 @@ const { follows } = withReplay();
 
 const cancel = (history: OperationHistory) => void history.cancelRequested();
 const AWAY = { code: 'HYPERVISOR_UNREACHABLE', message: 'away' };
-
-const both = [schedule('m1'), schedule('m2')];
-const OPERATIONS: readonly PlannedOperation[] = [
-  planned('DEPLOY', { desiredSchedules: both }),
-  planned('RECONFIGURE', {
-    currentSchedules: both,
-    desiredSchedules: [schedule('m1', 'silver'), schedule('m2', 'silver')],
-    hardware: { current: hardware(1, 10), desired: hardware(2, 20) },
-  }),
-  planned('UNDEPLOY', { currentSchedules: both }),
-  planned('POWER_ON'),
-  planned('POWER_OFF'),
-  planned('REGISTER'),
-];
 
 describe.each(OPERATIONS)('$kind, lost before its point of no return', (operation) => {
   const steps = reversible(operation);
