@@ -6,7 +6,7 @@ import {
   forgetHypervisorReference,
   type OperationContext,
   operationContext,
-  rememberReference,
+  type VmReference,
 } from '../db/operation-context.ts';
 import { keepSeen } from '../db/seen.ts';
 import { HoldfastError } from '../domain/errors.ts';
@@ -58,11 +58,7 @@ export function lifecycleActivities(deps: Dependencies): LifecycleActivities {
       const { hypervisorRef } = attempt.operation.request;
       if (hypervisorRef === undefined) throw new Error('REGISTER needs a reference of the hypervisor');
       const { ref, hardware, power } = await hypervisor.register(attempt.call, attempt.vm, hypervisorRef);
-      const vmId = attempt.vm.id;
-      await attempt.record((trx) =>
-        rememberReference(trx, { vmId, system: 'HYPERVISOR', systemId: attempt.datacenter.id, ref }),
-      );
-      return { made: { hypervisorRef: ref, hardware, power } };
+      return { made: { hypervisorRef: ref, hardware, power }, reference: referenceOf(attempt, ref) };
     }),
 
     allocate: run('ALLOCATE', async (attempt, hypervisor) => {
@@ -72,11 +68,7 @@ export function lifecycleActivities(deps: Dependencies): LifecycleActivities {
 
     configure: run('CONFIGURE', async (attempt, hypervisor) => {
       const { ref } = await hypervisor.configure(attempt.call, attempt.vm, desiredHardware(attempt));
-      const vmId = attempt.vm.id;
-      await attempt.record((trx) =>
-        rememberReference(trx, { vmId, system: 'HYPERVISOR', systemId: attempt.datacenter.id, ref }),
-      );
-      return { made: { hypervisorRef: ref } };
+      return { made: { hypervisorRef: ref }, reference: referenceOf(attempt, ref) };
     }),
 
     powerOn: run('POWER_ON', async (attempt, hypervisor) => {
@@ -169,6 +161,10 @@ function ensureChangeable(context: OperationContext, before: Hardware): void {
     if (size === undefined) throw differs(disk, 'is to grow and is not there');
     if (size > disk.sizeGiB) throw differs(disk, `is to grow to ${disk.sizeGiB} GiB and already has ${size}`);
   }
+}
+
+function referenceOf({ vm, datacenter }: OperationContext, ref: string): VmReference {
+  return { vmId: vm.id, system: 'HYPERVISOR', systemId: datacenter.id, ref };
 }
 
 /** Keeps the power state that the undo goes back to; `null` when the VM is not there. */

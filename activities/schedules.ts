@@ -3,7 +3,7 @@
  * the schedule.
  * @module
  */
-import { existingSchedules, rememberReference, vendorRefs } from '../db/operation-context.ts';
+import { existingSchedules, vendorRefs } from '../db/operation-context.ts';
 import { stepsOf } from '../db/steps.ts';
 import { markManagerUsed } from '../db/watches.ts';
 import type { BackupSchedule } from '../domain/schedules.ts';
@@ -39,11 +39,8 @@ export async function bringSchedule(
     return { made: { schedule: null, scheduleRef: null } };
   }
   const scheduleRef = await manager.system.applySchedule(attempt.call, vm, wanted, existing?.ref);
-  const vmId = attempt.vm.id;
-  await attempt.record((trx) =>
-    rememberReference(trx, { vmId, system: 'BACKUP_SYSTEM', systemId: managerId, ref: scheduleRef.vmRef }),
-  );
-  return { made: { schedule: wanted, scheduleRef } };
+  const reference = { vmId: vm.id, system: 'BACKUP_SYSTEM', systemId: managerId, ref: scheduleRef.vmRef } as const;
+  return { made: { schedule: wanted, scheduleRef }, reference };
 }
 
 /** The activities of BACKUP_SCHEDULE. */

@@ -3,7 +3,7 @@
  * had its effect.
  * @module
  */
-import { forgetHypervisorReference, type OperationContext } from '../db/operation-context.ts';
+import { forgetHypervisorReference, type OperationContext, rememberReference } from '../db/operation-context.ts';
 import { settleSchedule } from '../db/vm-schedules.ts';
 import { sessionEnded } from '../domain/results.ts';
 import type { Hardware } from '../domain/virtual-machines.ts';
@@ -84,8 +84,11 @@ async function undoSchedule(deps: Dependencies, attempt: StepAttempt, input: Und
   const outcome = await bringSchedule(deps, attempt, input.managerId, before.schedule);
   const { managerId } = input;
   if ('made' in outcome) {
-    const { made } = outcome;
-    await attempt.record((trx) => settleSchedule(trx, attempt.operation, managerId, made));
+    const { made, reference } = outcome;
+    await attempt.record(async (trx) => {
+      await settleSchedule(trx, attempt.operation, managerId, made);
+      if (reference !== undefined) await rememberReference(trx, reference);
+    });
   }
   return 'DONE';
 }

@@ -3,7 +3,7 @@
  * @module
  */
 import type { NewEvent } from '../domain/events.ts';
-import type { Queryable } from './connect.ts';
+import { plannedOnce, type Queryable } from './connect.ts';
 
 /** Writes one event. */
 export async function recordEvent(db: Queryable, event: NewEvent): Promise<void> {
@@ -23,5 +23,6 @@ export async function recordEvent(db: Queryable, event: NewEvent): Promise<void>
       details: JSON.stringify(event.details ?? {}),
       principal: event.principal ?? null,
     })
+    .modifyEnd(plannedOnce)
     .execute();
 }

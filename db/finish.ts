@@ -9,7 +9,7 @@ import { OPERATION_ACTIONS, type Severity } from '../domain/events.ts';
 import type { OperationError, StepName, TerminalState } from '../domain/operations.ts';
 import type { VmState } from '../domain/virtual-machines.ts';
 import type { StepMade } from './columns.ts';
-import type { Database, Queryable } from './connect.ts';
+import { type Database, plannedOnce, type Queryable } from './connect.ts';
 import { recordEvent } from './events.ts';
 import { closeIntents } from './intents.ts';
 import { heldBy, NO_MANAGER, type OperationRow, sentenceStart } from './operations.ts';
@@ -133,6 +133,7 @@ export async function closeOperation(
     .innerJoin('datacenter as dc', 'dc.id', 'vm.datacenter_id')
     .select(['vm.id', 'vm.name', 'vm.state', 'dc.name as datacenter_name'])
     .where('vm.id', '=', operation.vm_id)
+    .modifyEnd(plannedOnce)
     .executeTakeFirstOrThrow();
   const left = steps.filter((step) => isLeftover(step, operation, outcome, abandoned));
   const residue = await nameResidue(trx, operation, vm, left);
@@ -148,6 +149,7 @@ export async function closeOperation(
       attention_reason: residue.length > 0 ? 'something was left behind' : null,
     })
     .where('id', '=', operation.id)
+    .modifyEnd(plannedOnce)
     .execute();
   await trx
     .updateTable('virtual_machine')
@@ -157,6 +159,7 @@ export async function closeOperation(
       version: sql<number>`version + 1`,
     })
     .where('id', '=', vm.id)
+    .modifyEnd(plannedOnce)
     .execute();
   for (const step of steps) {
     if (step.name !== 'BACKUP_SCHEDULE' || step.state !== 'DONE' || step.manager_id === NO_MANAGER) continue;
@@ -175,6 +178,7 @@ export async function closeOperation(
     .set({ operation_id: null, kind: null, reason: null, since: null })
     .where('vm_id', '=', vm.id)
     .where('operation_id', '=', operation.id)
+    .modifyEnd(plannedOnce)
     .execute();
   await recordEnd(trx, operation, vm, ending, residue);
 }
@@ -278,6 +282,7 @@ async function recordEnd(
     .where('operation_id', '=', operation.id)
     .orderBy('created_at', 'desc')
     .limit(1)
+    .modifyEnd(plannedOnce)
     .executeTakeFirst();
   await recordEvent(trx, {
     entity: 'VIRTUAL_MACHINE',

@@ -4,7 +4,7 @@
  * @module
  */
 import { sql } from 'kysely';
-import type { Queryable } from './connect.ts';
+import { plannedOnce, type Queryable } from './connect.ts';
 
 /** A key within its scope: the token and the route. */
 export interface RequestKey {
@@ -31,6 +31,7 @@ export async function repeatedRequest(
     .where('route', '=', route)
     .where('key', '=', key)
     .where('created_at', '>', sql<Date>`now() - ${KEPT}`)
+    .modifyEnd(plannedOnce)
     .executeTakeFirst();
   return row === undefined ? undefined : { operationId: row.operation_id, requestHash: row.request_hash };
 }
@@ -50,5 +51,6 @@ export async function rememberRequest(
       request_hash: request.requestHash,
       operation_id: request.operationId,
     })
+    .modifyEnd(plannedOnce)
     .execute();
 }

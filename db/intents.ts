@@ -5,7 +5,7 @@
  */
 import { type Selectable, sql } from 'kysely';
 import type { IntentKind, IntentSubject } from './columns.ts';
-import type { Queryable } from './connect.ts';
+import { plannedOnce, type Queryable } from './connect.ts';
 import type { IntentTable } from './schema.ts';
 
 export type IntentRow = Selectable<IntentTable>;
@@ -129,6 +129,7 @@ export async function closeIntents(db: Queryable, operationId: string): Promise<
     })
     .where('operation_id', '=', operationId)
     .where('resolved_at', 'is', null)
+    .modifyEnd(plannedOnce)
     .execute();
 }
 

@@ -3,7 +3,7 @@
  * @module
  */
 import { sql } from 'kysely';
-import type { Queryable } from './connect.ts';
+import { plannedOnce, type Queryable } from './connect.ts';
 import type { WorkflowRun } from './runs.ts';
 
 function startable(db: Queryable) {
@@ -29,7 +29,7 @@ function startable(db: Queryable) {
 
 /** What is needed to start the operation's workflow. */
 export function startableOperation(db: Queryable, operationId: string) {
-  return startable(db).where('o.id', '=', operationId).executeTakeFirstOrThrow();
+  return startable(db).where('o.id', '=', operationId).modifyEnd(plannedOnce).executeTakeFirstOrThrow();
 }
 
 /**

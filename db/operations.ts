@@ -11,7 +11,7 @@ import { OPERATION_ACTIONS } from '../domain/events.ts';
 import { kindSlug, type OperationKind, type OperationOrigin, workflowId } from '../domain/operations.ts';
 import type { PlannedStep } from '../domain/plan.ts';
 import type { DesiredConfiguration, OperationRequest } from './columns.ts';
-import type { Queryable } from './connect.ts';
+import { plannedOnce, type Queryable } from './connect.ts';
 import { recordEvent } from './events.ts';
 import { newId } from './ids.ts';
 import type { DB, OperationTable } from './schema.ts';
@@ -56,16 +56,13 @@ export interface LockHolder {
  */
 export async function requestOperation(trx: Queryable, wanted: NewOperation): Promise<OperationRow> {
   const { vm, kind } = wanted;
-  await trx
+  // The update of an existing row changes nothing; it waits for whoever has it, and locks it.
+  const lock = await trx
     .insertInto('vm_lock')
     .values({ vm_id: vm.id })
-    .onConflict((conflict) => conflict.column('vm_id').doNothing())
-    .execute();
-  const lock = await trx
-    .selectFrom('vm_lock')
-    .select(['fence', 'operation_id'])
-    .where('vm_id', '=', vm.id)
-    .forUpdate()
+    .onConflict((conflict) => conflict.column('vm_id').doUpdateSet({ vm_id: vm.id }))
+    .returning(['fence', 'operation_id'])
+    .modifyEnd(plannedOnce)
     .executeTakeFirstOrThrow();
   if (lock.operation_id !== null) throw await lockedError(trx, vm, lock.operation_id);
 
@@ -92,6 +89,7 @@ export async function requestOperation(trx: Queryable, wanted: NewOperation): Pr
     .updateTable('vm_lock')
     .set({ fence, operation_id: id, kind, reason: lockReason(kind), since: sql<Date>`now()` })
     .where('vm_id', '=', vm.id)
+    .modifyEnd(plannedOnce)
     .execute();
   await insertSteps(trx, id, wanted.steps);
   const forced = wanted.request.forceUndeploy === true;
@@ -126,6 +124,7 @@ async function insertSteps(trx: Queryable, operationId: string, steps: readonly 
         reason: step.skip,
       })),
     )
+    .modifyEnd(plannedOnce)
     .execute();
 }
 

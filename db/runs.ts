@@ -4,7 +4,7 @@
  */
 import { sql } from 'kysely';
 import { workflowId } from '../domain/operations.ts';
-import type { Database, Queryable } from './connect.ts';
+import { type Database, plannedOnce, type Queryable } from './connect.ts';
 import { recordEvent } from './events.ts';
 import { heldBy, type OperationRow, sentenceStart } from './operations.ts';
 
@@ -36,6 +36,7 @@ export async function bindRun(
     .where('workflow_id', '=', id)
     .where('run_id', 'is', null)
     .where('finished_at', 'is', null)
+    .modifyEnd(plannedOnce)
     .execute();
   return db
     .selectFrom('operation as o')

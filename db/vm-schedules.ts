@@ -5,7 +5,7 @@
 import { sql } from 'kysely';
 import type { BackupSchedule } from '../domain/schedules.ts';
 import type { StepMade } from './columns.ts';
-import type { Queryable } from './connect.ts';
+import { plannedOnce, type Queryable } from './connect.ts';
 import { certainly, existingSchedules } from './operation-context.ts';
 import type { OperationRow } from './operations.ts';
 
@@ -23,6 +23,7 @@ export async function schedulesToReckonWith(trx: Queryable, vmId: string): Promi
     .where('step', '=', 'BACKUP_SCHEDULE')
     .where('cleared_at', 'is', null)
     .where('manager_id', 'is not', null)
+    .modifyEnd(plannedOnce)
     .execute();
   const known = new Set(existing.map((schedule) => schedule.managerId));
   const others = left.flatMap(({ manager_id: id }) => (id === null || known.has(id) ? [] : [id]));
@@ -58,6 +59,7 @@ export async function settleSchedule(
     .onConflict((conflict) =>
       conflict.columns(['vm_id', 'manager_id']).doUpdateSet({ ...values, applied_at: sql<Date>`now()` }),
     )
+    .modifyEnd(plannedOnce)
     .execute();
 }
 

@@ -4,7 +4,7 @@
  */
 import { type Selectable, sql } from 'kysely';
 import type { OperationError } from '../domain/operations.ts';
-import type { Queryable } from './connect.ts';
+import { plannedOnce, type Queryable } from './connect.ts';
 import type { ManagerWatchTable } from './schema.ts';
 
 export type WatchRow = Selectable<ManagerWatchTable>;
@@ -51,6 +51,7 @@ export async function markManagerUsed(db: Queryable, managerId: string): Promise
     .set({ first_used_at: sql<Date>`now()` })
     .where('id', '=', managerId)
     .where('first_used_at', 'is', null)
+    .modifyEnd(plannedOnce)
     .execute();
 }
 

@@ -63,6 +63,13 @@ export const FAULTS = [
     group: 'frozen worker',
   },
   {
+    name: 'frozen-lost',
+    title: 'worker frozen, its run terminated and carried on by another, then woken',
+    points: ['permit', 'begin'],
+    consequence: 'RUN_LOST',
+    group: 'frozen worker',
+  },
+  {
     name: 'temporal-killed',
     title: 'Temporal killed',
     points: ['wire', 'answer', 'record'],

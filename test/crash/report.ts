@@ -55,7 +55,7 @@ export function reportOf(found: {
       leakedLocks: invariants.leakedLocks.length,
       orphans: invariants.orphans.length,
       idleRuns: invariants.idleRuns.length,
-      duplicates: trials.filter((trial) => trial.wrongs.some((wrong) => wrong.startsWith('twice'))).length,
+      duplicates: trials.filter((trial) => trial.wrongs.some((wrong) => wrong.includes(': twice: '))).length,
     },
     invariants,
     ownerless: distributionOf(ownerless),

@@ -13,6 +13,8 @@ export type RunFault = 'terminated' | 'reset' | 'cancelled';
 
 /** How long a worker stays frozen. Milliseconds. */
 const FROZEN_MS = 60_000;
+/** In this time a worker that wakes does what it was about to do. Milliseconds. */
+const AWAKE_MS = 5_000;
 /** What was kept back goes on so long after the fault: a request that is on the wire reaches its system soon. */
 const AFTERMATH_MS = 1_500;
 
@@ -24,8 +26,7 @@ export async function strike(stage: Stage, trials: readonly Trial[], holds: Hold
       await killWorker(stage, trials, holds);
       return [];
     case 'frozen worker':
-      await freeze(stage, holds);
-      return [];
+      return await freeze(stage, trials, holds);
     case 'temporal':
     case 'database':
       await stage.kill(group);
@@ -60,17 +61,24 @@ async function killWorker(stage: Stage, trials: readonly Trial[], holds: Holds):
   await holds.release();
 }
 
-/** The frozen worker's attempts are taken over by another one; when it wakes it believes that nothing has happened. */
-async function freeze(stage: Stage, holds: Holds): Promise<void> {
+/**
+ * The frozen worker's attempts are taken over by another one, in the same run or in one that carries a lost run on; when
+ * it wakes it believes that nothing has happened.
+ */
+async function freeze(stage: Stage, trials: readonly Trial[], holds: Holds): Promise<LostRun[]> {
   const wake = stage.freezeWorker();
   const since = Date.now();
   try {
+    const losing = trials.filter(({ cell }) => cell.fault.name === 'frozen-lost');
+    const lost = await Promise.all(losing.map((trial) => strikeRun(stage, 'terminated', trial)));
     await sleep(AFTERMATH_MS);
     await holds.release();
     await stage.startSecondWorker();
     await sleep(Math.max(0, FROZEN_MS - (Date.now() - since)));
+    return lost.flatMap((run) => run ?? []);
   } finally {
     wake();
+    await sleep(AWAKE_MS);
   }
 }
 
