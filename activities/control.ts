@@ -25,13 +25,17 @@ export function controlActivities(deps: Dependencies): ControlActivities {
       return briefing(deps, operationId);
     },
 
-    decideCancel: async (operationId) =>
-      (await decideCancel(deps.db, operationId, 'the Temporal UI or API')) !== 'TOO_LATE',
+    decideCancel: async (operationId) => {
+      const decision = await decideCancel(deps.db, operationId, currentRunId(), 'the Temporal UI or API');
+      if (decision === undefined) throw fencedFailure('the operation is not this run’s');
+      return decision !== 'TOO_LATE';
+    },
 
     crossPointOfNoReturn: async (operationId) => {
       const runId = currentRunId();
+      if (await crossPointOfNoReturn(deps.db, operationId, runId)) return true;
       if (!(await isHeldBy(deps.db, operationId, runId))) throw fencedFailure('the operation is not this run’s');
-      return crossPointOfNoReturn(deps.db, operationId, runId);
+      return false;
     },
 
     finishOperation: async (end) => {

@@ -3,39 +3,60 @@
  * their code runs any more, so what they had begun is handed to a recovery run.
  * @module
  */
-import { boundOpenOperations, startableOperation, strayRuns } from '../db/operation-starts.ts';
-import { advanceWatermark, reconcilerState, recordFullPass } from '../db/reconciler.ts';
+import { openOperationsAfter, openOperationsOf, startableOperation, strayRuns } from '../db/operation-starts.ts';
+import { advanceFullPass, advanceWatermark, beginFullPass, fullPass, reconcilerState } from '../db/reconciler.ts';
 import { handOver, type WorkflowRun } from '../db/runs.ts';
 import { type Limits, SESSION_CHANGED } from '../workflows/contract.ts';
 import { startOperation } from '../workflows/start.ts';
 import type { Dependencies } from './dependencies.ts';
 
-/** Between two looks at every open operation, whatever the list of closed runs says. Milliseconds. */
-const FULL_PASS_MS = 3_600_000;
-/** Closed runs are looked at for so long: they are listed a little late. */
-const VISIBILITY_LAG_MS = 90_000;
-/** Runs described per second in a full pass. */
-const DESCRIBES_PER_SECOND = 20;
+/** Operations whose run is described in one pass, where all of them are looked at. */
+const SLICE = 100;
+/** Runs described per second then. */
+const DESCRIBES_PER_SECOND = 50;
 
 /**
  * Finds operations whose run has ended without finishing them, and hands each to a recovery run. The list of closed
- * runs is only a hint: each is described.
+ * runs is only a hint: each is described. Hourly, and when a worker starts, all open operations are looked at besides,
+ * some in each pass, so that the others are not kept waiting.
  */
 export async function carryOnLostRuns(deps: Dependencies, limits: Limits, everything: boolean): Promise<void> {
-  const state = await reconcilerState(deps.db);
-  const now = deps.clock();
-  const full = everything || now.getTime() - (state.full_pass_at?.getTime() ?? 0) >= FULL_PASS_MS;
-  const open = await boundOpenOperations(deps.db);
-  const suspects = full || open.length === 0 ? open : await closedSince(deps, open, state.closed_runs_watermark);
-  for (const operation of suspects) {
-    if (operation.run_id === null) continue;
-    const lost = await howLost(deps, operation.workflow_id, operation.run_id);
-    if (lost !== undefined) await carryOn(deps, limits, operation.id, operation.run_id, lost);
-    if (full) await new Promise((resolve) => setTimeout(resolve, 1_000 / DESCRIBES_PER_SECOND));
+  if (everything) await beginFullPass(deps.db);
+  const { closed_runs_watermark: watermark } = await reconcilerState(deps.db);
+  const closed = await closedSince(deps, watermark);
+  const lastClosed = closed.at(-1);
+  for (const operation of await openOperationsOf(
+    deps.db,
+    closed.map((run) => run.runId),
+  )) {
+    await carryOnIfLost(deps, limits, operation);
   }
-  await wakeStrayRuns(deps, full ? null : state.closed_runs_watermark);
-  await advanceWatermark(deps.db, new Date(now.getTime() - VISIBILITY_LAG_MS));
-  if (full) await recordFullPass(deps.db);
+  await wakeStrayRuns(deps, watermark);
+  if (lastClosed !== undefined) await advanceWatermark(deps.db, lastClosed.closeTime);
+  await lookAtSlice(deps, limits);
+}
+
+/** Looks at some of all open operations, if they are to be looked at now: nobody has to have listed their runs. */
+async function lookAtSlice(deps: Dependencies, limits: Limits): Promise<void> {
+  const pass = await fullPass(deps.db);
+  if (pass === undefined) return;
+  if (pass.after === null) await wakeStrayRuns(deps, null);
+  const slice = await openOperationsAfter(deps.db, pass.after, SLICE);
+  for (const operation of slice) {
+    await carryOnIfLost(deps, limits, operation);
+    await new Promise((resolve) => setTimeout(resolve, 1_000 / DESCRIBES_PER_SECOND));
+  }
+  await advanceFullPass(deps.db, slice.length < SLICE ? null : (slice.at(-1)?.id ?? null));
+}
+
+async function carryOnIfLost(
+  deps: Dependencies,
+  limits: Limits,
+  operation: Awaited<ReturnType<typeof openOperationsOf>>[number],
+): Promise<void> {
+  if (operation.run_id === null) return;
+  const lost = await howLost(deps, operation.workflow_id, operation.run_id);
+  if (lost !== undefined) await carryOn(deps, limits, operation.id, operation.run_id, lost);
 }
 
 /** Hands the operation of a lost run to a recovery run, and starts that; if it cannot be started now, a later pass does. */
@@ -69,19 +90,18 @@ async function wakeStrayRuns(deps: Dependencies, since: Date | null): Promise<vo
   }
 }
 
-type OpenOperation = Awaited<ReturnType<typeof boundOpenOperations>>[number];
-
-/** Those of the open operations whose run is listed as closed since the watermark: one query for all of them. */
-async function closedSince(
-  deps: Dependencies,
-  open: readonly OpenOperation[],
-  watermark: Date | null,
-): Promise<OpenOperation[]> {
+/**
+ * The runs that are listed as closed since the watermark, in the order of their end: one query for all of them. The
+ * watermark is one of Temporal's own times, so that no clock of ours can hide a run.
+ */
+async function closedSince(deps: Dependencies, watermark: Date | null): Promise<{ runId: string; closeTime: Date }[]> {
   const since = (watermark ?? new Date(0)).toISOString();
   const query = `ExecutionStatus != 'Running' AND CloseTime > '${since}' AND WorkflowId STARTS_WITH 'vm/'`;
-  const closed = new Set<string>();
-  for await (const run of deps.client.workflow.list({ query })) closed.add(run.runId);
-  return open.filter((operation) => operation.run_id !== null && closed.has(operation.run_id));
+  const closed: { runId: string; closeTime: Date }[] = [];
+  for await (const { runId, closeTime } of deps.client.workflow.list({ query })) {
+    if (closeTime !== undefined) closed.push({ runId, closeTime });
+  }
+  return closed.toSorted((one, other) => one.closeTime.getTime() - other.closeTime.getTime());
 }
 
 const LOST_STATES: Readonly<Record<string, string>> = {

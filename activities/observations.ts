@@ -101,8 +101,15 @@ export function observationActivities(
       const session = await sessionOfOperation(deps.db, input.operationId);
       if (session === undefined || sessionEnded(session.state)) return false;
       const manager = await deps.managers.connect(session.manager_id);
-      await manager.system.cancel(operationCall(deps, input.operationId), session.vendor_session_id);
-      return true;
+      try {
+        await manager.system.cancel(operationCall(deps, input.operationId), session.vendor_session_id);
+        return true;
+      } catch (error) {
+        if (!(error instanceof ExternalSystemError) || error.transient) throw error;
+        // It cannot be stopped, so it is waited for.
+        deps.logger.warn({ err: error, operationId: input.operationId }, 'the backup system does not stop the session');
+        return false;
+      }
     },
   };
 }

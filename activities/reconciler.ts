@@ -9,7 +9,7 @@
  */
 import { ScheduleOverlapPolicy } from '@temporalio/client';
 import { abandonOperation } from '../db/finish.ts';
-import { boundOpenOperations, unboundOperations } from '../db/operation-starts.ts';
+import { operationsToCancel, unboundOperations } from '../db/operation-starts.ts';
 import { becomeReconciler } from '../db/reconciler.ts';
 import { trySettle, unsettledOperations } from '../db/settlement.ts';
 import { usedManagers } from '../db/watches.ts';
@@ -43,8 +43,7 @@ export function startReconciler(deps: Dependencies, options: ReconcilerOptions):
     let first = true;
     while (!stopped) {
       try {
-        await becomeReconciler(deps.db, () => reconcile(deps, options, first));
-        first = false;
+        if (await becomeReconciler(deps.db, () => reconcile(deps, options, first))) first = false;
       } catch (error) {
         deps.logger.warn({ err: error }, 'a pass of the reconciler failed; it is tried again');
       }
@@ -133,8 +132,8 @@ async function abandon(
 
 /** Tells runs of a cancel that was promised: the word of the request that promised it may have been lost. */
 async function repeatCancels(deps: Dependencies): Promise<void> {
-  for (const operation of await boundOpenOperations(deps.db)) {
-    if (operation.cancel_requested_at === null || operation.run_id === null) continue;
+  for (const operation of await operationsToCancel(deps.db)) {
+    if (operation.run_id === null) continue;
     await deps.client.workflow
       .getHandle(operation.workflow_id, operation.run_id)
       .cancel()

@@ -130,6 +130,10 @@ interface Begun {
   readonly attempt: Attempt;
   readonly step: StepRow;
   readonly settlesInMs: number;
+  /** How long the step, or its undo, had been tried when this attempt began. Milliseconds. */
+  readonly triedForMs: number;
+  /** When it began, by the process's own monotonic clock. */
+  readonly since: number;
   /** Whether the writes of earlier attempts were waited for; until then this one has written nothing itself. */
   waited: boolean;
 }
@@ -154,6 +158,8 @@ async function begin(
     attempt: { ...key, runId, epoch: begun.epoch },
     step: begun.step,
     settlesInMs: begun.settlesInMs,
+    triedForMs: begun.triedForMs,
+    since: performance.now(),
     waited: false,
   };
 }
@@ -206,8 +212,9 @@ async function withWriteSlot<T>(
   work: () => Promise<T>,
 ): Promise<T> {
   if (managerId === null) return work();
-  const holder = `${operationId}/${name}/${managerId}/${direction}`;
-  const { attempt } = activityInfo();
+  // A recovery queues for itself: the numbers of its attempts begin again, and what a lost run holds falls out.
+  const { attempt, workflowExecution } = activityInfo();
+  const holder = `${operationId}/${workflowExecution?.runId}/${name}/${managerId}/${direction}`;
   const take = () => takeWriteSlot(deps.db, managerId, holder, attempt, direction === 'undo');
   if (!(await take())) {
     throw notYetFailure(new NotYet('waiting for a write slot of the backup system', 1_000 + Math.random() * 2_000));
@@ -253,7 +260,7 @@ async function failForward(deps: Dependencies, begun: Begun, input: StepInput, e
     await endAttempt(deps.db, begun.attempt, { state: 'RUNNING', error: told, settled });
     throw error;
   }
-  const late = input.retryMs !== null && elapsed(deps, begun.step.first_attempt_at) >= input.retryMs;
+  const late = input.retryMs !== null && triedFor(begun) >= input.retryMs;
   if (mayRetry(error) && !late) {
     await endAttempt(deps.db, begun.attempt, { state: 'RUNNING', error: told, settled });
     if (input.retryMs === null && begun.step.attempts > 10) {
@@ -276,7 +283,7 @@ async function failUndo(deps: Dependencies, begun: Begun, input: UndoInput, erro
     await endUndoAttempt(deps.db, begun.attempt, 'RUNNING', null, isSettled(begun, error));
     throw error;
   }
-  const late = input.retryMs !== null && elapsed(deps, begun.step.compensation_started_at) >= input.retryMs;
+  const late = input.retryMs !== null && triedFor(begun) >= input.retryMs;
   // Even a refusal is tried again: giving up leaves something behind, and what refuses now may be mended by a person.
   if (!late) {
     await endUndoAttempt(deps.db, begun.attempt, 'RUNNING', told, isSettled(begun, error));
@@ -293,8 +300,9 @@ async function failUndo(deps: Dependencies, begun: Begun, input: UndoInput, erro
   throw ApplicationFailure.create({ type: told.code, message: told.message, details: [told], nonRetryable: true });
 }
 
-function elapsed(deps: Dependencies, since: Date | null): number {
-  return since === null ? 0 : deps.clock().getTime() - since.getTime();
+/** How long the step, or its undo, has been tried: by the database's clock, and since the attempt began by our own. */
+function triedFor(begun: Begun): number {
+  return begun.triedForMs + performance.now() - begun.since;
 }
 
 /** The failure that ends a run which has been overtaken, without compensation. */

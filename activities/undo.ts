@@ -5,6 +5,7 @@
  */
 import { forgetHypervisorReference, type OperationContext, rememberReference } from '../db/operation-context.ts';
 import { settleSchedule } from '../db/vm-schedules.ts';
+import { setOutcomeKnown } from '../db/operations.ts';
 import { sessionEnded } from '../domain/results.ts';
 import type { Hardware } from '../domain/virtual-machines.ts';
 import type { UndoInput } from '../workflows/contract.ts';
@@ -93,15 +94,16 @@ async function undoSchedule(deps: Dependencies, attempt: StepAttempt, input: Und
   return 'DONE';
 }
 
-/** Stops the backup that the step began, and sees it end; an end that came first is fine. */
+/**
+ * Stops the backup that the step began, and waits until its end is on record: it may have been made all the same, and
+ * then the operation has not been undone.
+ */
 async function stopBackup(deps: Dependencies, attempt: StepAttempt): Promise<'DONE' | 'SKIPPED'> {
   const session = await begunBackup(deps, attempt);
   if (session === undefined || sessionEnded(session.state)) return 'SKIPPED';
+  const known = session.state !== 'UNKNOWN';
+  await setOutcomeKnown(deps.db, attempt.operation.id, known, 'nobody can say what became of the backup');
   const { system, name } = await deps.managers.connect(session.manager_id);
-  await system.cancel(attempt.call, session.vendor_session_id);
-  const [report] = await system.sessions(attempt.call, [session.vendor_session_id]);
-  if (report !== undefined && !sessionEnded(report.state)) {
-    throw new NotYet(`${name} is stopping the backup`, LOOK_AGAIN_MS);
-  }
-  return 'DONE';
+  if (known) await system.cancel(attempt.call, session.vendor_session_id);
+  throw new NotYet(`${name} is stopping the backup`, LOOK_AGAIN_MS);
 }

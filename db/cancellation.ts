@@ -26,15 +26,20 @@ export interface CancelAnswer {
 /**
  * Decides on the wish of a run that was cancelled from outside, through the Temporal UI or its API. Such a run has
  * left its story, or stands where it can still be stopped.
- * @returns `ROLLING_BACK` when it has to undo everything, `TOO_LATE` when it has to go on.
+ * @returns `ROLLING_BACK` when it has to undo everything, `TOO_LATE` when it has to go on; `undefined` when the
+ * operation is another run's by now.
  */
-export async function decideCancel(db: Database, operationId: string, by: string): Promise<CancelDecision> {
+export async function decideCancel(
+  db: Database,
+  operationId: string,
+  runId: string,
+  by: string,
+): Promise<CancelDecision | undefined> {
   const answer = await db.transaction().execute(async (trx) => {
     const operation = await lockOperation(trx, operationId, null);
-    return operation === undefined ? undefined : decide(trx, operation, by, true);
+    return operation === undefined || operation.run_id !== runId ? undefined : decide(trx, operation, by, true);
   });
-  if (answer === undefined || answer.decision === 'CANCEL_NOT_SUPPORTED') return 'TOO_LATE';
-  return answer.decision;
+  return answer?.decision === 'CANCEL_NOT_SUPPORTED' ? 'TOO_LATE' : answer?.decision;
 }
 
 /**
@@ -82,6 +87,9 @@ async function decide(trx: Queryable, operation: OperationRow, by: string, byIts
     return notSupported('It began in the backup system, not in Holdfast: stop it there.');
   }
   if (!begun) return prevent(trx, operation, by);
+  if (!byItsRun && (await isBeingUndone(trx, operation.id))) {
+    return { decision: 'ROLLING_BACK', reason: 'It failed and is being undone already; it ends as that undo does.' };
+  }
   const obstacle = await obstacleTo(trx, operation, byItsRun);
   if (obstacle !== null) return obstacle;
   await promise(trx, operation, by);
@@ -131,6 +139,16 @@ async function obstacleToStopBackup(
     return tooLate('The backup system has finished the backup.');
   }
   return null;
+}
+
+async function isBeingUndone(trx: Queryable, operationId: string): Promise<boolean> {
+  const step = await trx
+    .selectFrom('step')
+    .select('name')
+    .where('operation_id', '=', operationId)
+    .where('compensation', 'is not', null)
+    .executeTakeFirst();
+  return step !== undefined;
 }
 
 async function hasTakenAStep(trx: Queryable, operationId: string): Promise<boolean> {

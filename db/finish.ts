@@ -15,7 +15,9 @@ import { closeIntents } from './intents.ts';
 import { heldBy, NO_MANAGER, type OperationRow, sentenceStart } from './operations.ts';
 import { clearResidue, isLeftover, type NamedResidue, nameResidue, recordResidue } from './residue.ts';
 import type { DB } from './schema.ts';
+import { sessionOfOperation } from './sessions.ts';
 import { type StepRow, stepsOf } from './steps.ts';
+import { sessionSucceeded } from '../domain/results.ts';
 import { markUncertain, settleSchedule } from './vm-schedules.ts';
 
 /** How an operation ends. */
@@ -48,8 +50,10 @@ export async function finishOperation(
     if (operation !== undefined) {
       const promised = operation.cancel_requested_at !== null && ending.unlessCancelled;
       if (promised && ending.outcome === 'SUCCEEDED') return null;
-      await closeOperation(trx, operation, ending, false);
-      return ending.outcome;
+      const outcome = await trueOutcome(trx, operation, ending);
+      const error = outcome === 'SUCCEEDED' ? null : ending.error;
+      await closeOperation(trx, operation, { outcome, error }, false);
+      return outcome;
     }
     const done = await trx
       .selectFrom('operation')
@@ -60,6 +64,15 @@ export async function finishOperation(
       .executeTakeFirst();
     return done?.state as TerminalState | undefined;
   });
+}
+
+/** What the run could not know when it began to give up: a cancel that came later, a backup that was made all the same. */
+async function trueOutcome(trx: Queryable, operation: OperationRow, ending: Ending): Promise<TerminalState> {
+  const { outcome } = ending;
+  if (outcome === 'ROLLED_BACK' && operation.cancel_requested_at !== null) return 'CANCELLED';
+  if (operation.kind !== 'BACKUP' || (outcome !== 'CANCELLED' && ending.error?.code !== 'RUN_LOST')) return outcome;
+  const session = await sessionOfOperation(trx, operation.id);
+  return session !== undefined && sessionSucceeded(session.state) ? 'SUCCEEDED' : outcome;
 }
 
 /**

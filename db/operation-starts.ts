@@ -49,19 +49,33 @@ export function unboundOperations(db: Queryable, olderThanMs: number) {
     .execute();
 }
 
-/** Open operations that a run has taken up. */
-export function boundOpenOperations(db: Queryable) {
-  return (
-    db
-      .selectFrom('operation')
-      .select(['id', 'workflow_id', 'run_id', 'cancel_requested_at'])
-      .where('finished_at', 'is', null)
-      .where('run_id', 'is not', null)
-      // What an operator has settled is carried on by nobody.
-      .where('settlement', 'is', null)
-      .orderBy('created_at')
-      .execute()
-  );
+/** Open operations that a run has taken up. What an operator has settled is carried on by nobody. */
+function boundOpenOperations(db: Queryable) {
+  return db
+    .selectFrom('operation')
+    .select(['id', 'workflow_id', 'run_id'])
+    .where('finished_at', 'is', null)
+    .where('run_id', 'is not', null)
+    .where('settlement', 'is', null);
+}
+
+/** Open operations of these runs. */
+export function openOperationsOf(db: Queryable, runIds: readonly string[]) {
+  return boundOpenOperations(db).where(sql<boolean>`run_id = any(${runIds}::text[])`).execute();
+}
+
+/** Some open operations that a run has taken up, in the order of their ids. */
+export function openOperationsAfter(db: Queryable, after: string | null, limit: number) {
+  return boundOpenOperations(db)
+    .$if(after !== null, (query) => query.where('id', '>', after as string))
+    .orderBy('id')
+    .limit(limit)
+    .execute();
+}
+
+/** Open operations that were promised to be cancelled. */
+export function operationsToCancel(db: Queryable) {
+  return boundOpenOperations(db).where('cancel_requested_at', 'is not', null).execute();
 }
 
 /** Of these runs, those that no open operation is waiting for: reset runs, and runs whose operation has ended. */

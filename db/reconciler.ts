@@ -47,12 +47,42 @@ export function reconcilerState(db: Queryable): Promise<Selectable<ReconcilerTab
   return db.selectFrom('reconciler').selectAll().executeTakeFirstOrThrow();
 }
 
-/** Notes up to when the list of closed runs has been looked through. */
+/**
+ * Notes that the list of closed runs has been looked through up to there. It stays behind a little: runs are listed some
+ * time after they have closed.
+ */
 export async function advanceWatermark(db: Queryable, to: Date): Promise<void> {
-  await db.updateTable('reconciler').set({ closed_runs_watermark: to }).execute();
+  await db
+    .updateTable('reconciler')
+    .set({ closed_runs_watermark: sql<Date>`${to}::timestamptz - interval '90 seconds'` })
+    .execute();
 }
 
-/** Notes that every open operation has been looked at. */
-export async function recordFullPass(db: Queryable): Promise<void> {
-  await db.updateTable('reconciler').set({ full_pass_at: sql<Date>`now()` }).execute();
+/** Has every open operation looked at, from the first one on. */
+export async function beginFullPass(db: Queryable): Promise<void> {
+  await db.updateTable('reconciler').set({ full_pass_at: null, full_pass_after: null }).execute();
+}
+
+/** How far a look at every open operation has come; `undefined` while none is due. It is due an hour after the last. */
+export async function fullPass(db: Queryable): Promise<{ readonly after: string | null } | undefined> {
+  const row = await db
+    .selectFrom('reconciler')
+    .select('full_pass_after as after')
+    .where((eb) =>
+      eb.or([
+        eb('full_pass_at', 'is', null),
+        eb('full_pass_after', 'is not', null),
+        eb('full_pass_at', '<', sql<Date>`now() - interval '1 hour'`),
+      ]),
+    )
+    .executeTakeFirst();
+  return row;
+}
+
+/** Notes the operation that the look at all of them has come to; `null`: it has come to the end. */
+export async function advanceFullPass(db: Queryable, after: string | null): Promise<void> {
+  await db
+    .updateTable('reconciler')
+    .set({ full_pass_after: after, ...(after === null ? { full_pass_at: sql<Date>`now()` } : {}) })
+    .execute();
 }

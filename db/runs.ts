@@ -96,7 +96,14 @@ export async function handOver(
       .execute();
     await trx
       .updateTable('step')
-      .set({ epoch: sql<number>`epoch + 1`, activity_attempt: 0, undo_activity_attempt: 0 })
+      .set({
+        epoch: sql<number>`epoch + 1`,
+        activity_attempt: 0,
+        undo_activity_attempt: 0,
+        // However long nobody could work on it: an undo that is taken up again has all of its time.
+        compensation_started_at: sql<Date | null>`case
+          when compensation in ('RUNNING', 'FAILED') then null else compensation_started_at end`,
+      })
       .where('operation_id', '=', operationId)
       .execute();
     await recordEvent(trx, {

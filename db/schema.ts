@@ -204,6 +204,7 @@ export interface OperationTable {
 
 export interface ReconcilerTable {
   closed_runs_watermark: Timestamp | null;
+  full_pass_after: string | null;
   full_pass_at: Timestamp | null;
   singleton: Generated<boolean>;
 }

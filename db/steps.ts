@@ -68,6 +68,8 @@ export interface BegunAttempt {
    * ended by its own word. Nothing may be written sooner.
    */
   readonly settlesInMs: number;
+  /** How long the step, or its undo, has been tried, by the database's clock. Milliseconds. */
+  readonly triedForMs: number;
 }
 
 /** An attempt that wants to begin. */
@@ -91,8 +93,8 @@ export async function beginAttempt(
 ): Promise<BegunAttempt | undefined> {
   const begun = await takeEpoch(db, key, request);
   if (begun !== undefined) {
-    const { settles_in_ms: settlesInMs, ...step } = begun;
-    return { epoch: step.epoch, step, settlesInMs, tooLate: false };
+    const { settles_in_ms: settlesInMs, tried_for_ms: triedForMs, ...step } = begun;
+    return { epoch: step.epoch, step, settlesInMs, triedForMs, tooLate: false };
   }
   // The reasons for not beginning are for good: none of them can have passed since.
   if (!(await isHeldBy(db, key.operationId, request.runId))) return undefined;
@@ -103,7 +105,7 @@ export async function beginAttempt(
     .executeTakeFirst();
   if (step === undefined) throw new Error(`operation ${key.operationId} has no step ${key.name}`);
   const finished = request.direction === 'forward' && isFinished(step);
-  return { epoch: step.epoch, step, settlesInMs: 0, tooLate: !finished };
+  return { epoch: step.epoch, step, settlesInMs: 0, triedForMs: 0, tooLate: !finished };
 }
 
 function isFinished(step: StepRow): boolean {
@@ -130,6 +132,7 @@ function takeEpoch(db: Queryable, key: StepKey, { runId, direction, settleMs, ac
           undo_activity_attempt: activityAttempt,
           compensation_started_at: sql<Date>`coalesce(step.compensation_started_at, now())`,
         };
+  const since = direction === 'forward' ? 'step.first_attempt_at' : 'step.compensation_started_at';
   const mayBegin =
     direction === 'forward'
       ? sql<boolean>`step.state not in ('DONE', 'SKIPPED') and step.compensation is null
@@ -150,12 +153,13 @@ function takeEpoch(db: Queryable, key: StepKey, { runId, direction, settleMs, ac
     .where(mayBegin)
     .where((eb) => eb.exists(eb.selectFrom('held').select('held.id')))
     .returning(STEP_COLUMNS)
-    .returning(
+    .returning([
       sql<number>`case
         when old.attempt_ended_at is not null or old.write_permitted_at is null then 0
         else greatest(0, extract(epoch from old.write_permitted_at - now()) * 1000 + ${settleMs})
       end::float8`.as('settles_in_ms'),
-    )
+      sql<number>`(extract(epoch from now() - ${sql.ref(since)}) * 1000)::float8`.as('tried_for_ms'),
+    ])
     .modifyEnd(plannedOnce)
     .executeTakeFirst();
 }

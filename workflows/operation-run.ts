@@ -100,6 +100,8 @@ async function run(
     failure = error;
   }
   const ended = await fail(failure);
+  // The backup was made before it could be stopped.
+  if (ended === 'SUCCEEDED') return;
   // Only a run that was itself asked to cancel can end as cancelled.
   if (ended === 'CANCELLED' && CancellationScope.current().consideredCancelled) throw cancelled();
   throw ApplicationFailure.create({

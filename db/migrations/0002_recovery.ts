@@ -13,6 +13,9 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       -- What the hypervisor showed of the VM when the operation could go neither on nor back: {power, hardware}.
       add column seen jsonb;
 
+    -- How far the look at every open operation has come; null between two of them.
+    alter table reconciler add column full_pass_after uuid;
+
     -- The totals by kind and outcome are read from it alone.
     create index operation_ended on operation (kind, state) where finished_at is not null;
 
@@ -32,6 +35,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
 export async function down(db: Kysely<unknown>): Promise<void> {
   await sql`
     alter table residue drop column step, drop column manager_id;
+    alter table reconciler drop column full_pass_after;
     drop index operation_ended;
     alter table operation drop column handed_over_at, drop column lost, drop column settlement, drop column seen;
   `.execute(db);
