@@ -13,16 +13,16 @@ import { stepsOf } from '../db/steps.ts';
 import { settleSchedule } from '../db/vm-schedules.ts';
 import { HoldfastError } from '../domain/errors.ts';
 import { wayOfCleaning } from '../domain/residue.ts';
-import type { Hardware } from '../domain/virtual-machines.ts';
+import { type Hardware, onlyDisks } from '../domain/virtual-machines.ts';
 import type { StepActivities, StepInput } from '../workflows/contract.ts';
 import type { Dependencies } from './dependencies.ts';
-import { hypervisorOf, labelsOf, requestedDiskChanges } from './lifecycle.ts';
-import { runningSession } from './observations.ts';
+import { hypervisorOf, labelsOf } from './lifecycle.ts';
+import { ensureNoSession, runningSession } from './observations.ts';
 import { forward, type StepAttempt, type StepOutcome } from './recorded-step.ts';
 import { bringSchedule } from './schedules.ts';
 import { previousHardware } from './undo.ts';
 
-const OWNED: StepOutcome = { skipped: 'the virtual machine was deployed since and owns it by now' };
+const OWNED: StepOutcome = { skipped: 'the virtual machine was deployed or in use since and owns it by now' };
 const GONE: StepOutcome = { skipped: 'the hypervisor has no such virtual machine any more' };
 
 /** The activities of CLEAN_HYPERVISOR and CLEAN_BACKUP_SYSTEM. */
@@ -34,11 +34,11 @@ export function cleanupActivities(deps: Dependencies): Pick<StepActivities, 'cle
           case 'OWNED':
             return OWNED;
           case 'REMOVE':
-            return remove(deps, attempt);
+            return remove(deps, attempt, input);
           case 'RELEASE':
             return release(deps, attempt);
           case 'MEND':
-            return mend(deps, attempt);
+            return mend(deps, attempt, input);
         }
       }),
 
@@ -48,13 +48,19 @@ export function cleanupActivities(deps: Dependencies): Pick<StepActivities, 'cle
 }
 
 async function wayFor(deps: Dependencies, { operation, vm }: StepAttempt) {
-  const cleaned = await cleanedOperation(deps.db, operation);
-  const { kind, point_of_no_return_at: crossedAt } = cleaned.operation;
-  return wayOfCleaning({ kind, crossed: crossedAt !== null, deployedSince: cleaned.deployedSince }, vm.state);
+  const { operation: cleaned, since } = await cleanedOperation(deps.db, operation);
+  const left = {
+    kind: cleaned.kind,
+    crossed: cleaned.point_of_no_return_at !== null,
+    deployedSince: since.deployed,
+    usedSince: since.used,
+  };
+  return wayOfCleaning(left, vm.state);
 }
 
 /** Takes away what is left of a VM that shall not be there. */
-async function remove(deps: Dependencies, attempt: StepAttempt): Promise<StepOutcome> {
+async function remove(deps: Dependencies, attempt: StepAttempt, input: StepInput): Promise<StepOutcome> {
+  await ensureNoSession(deps, input);
   const hypervisor = hypervisorOf(deps, attempt);
   const { call, vm } = attempt;
   const found = await hypervisor.inspect(call, vm);
@@ -73,45 +79,61 @@ async function release(deps: Dependencies, attempt: StepAttempt): Promise<StepOu
 }
 
 /** Puts a VM in order that shall be there, and takes over what it is like then. */
-async function mend(deps: Dependencies, attempt: StepAttempt): Promise<StepOutcome> {
+async function mend(deps: Dependencies, attempt: StepAttempt, input: StepInput): Promise<StepOutcome> {
   const hypervisor = hypervisorOf(deps, attempt);
   const { call, vm } = attempt;
   const before = await hypervisor.inspect(call, vm);
   if (before === undefined) return GONE;
-  await mendHardware(deps, attempt, before.hardware);
+  await mendHardware(deps, attempt, before.hardware, input);
   const found = await hypervisor.inspect(call, vm);
   if (found === undefined) return GONE;
-  const { ref, hardware, power } = found;
+  const { ref, power } = found;
   await attempt.record((trx) =>
     rememberReference(trx, { vmId: vm.id, system: 'HYPERVISOR', systemId: attempt.datacenter.id, ref }),
   );
+  const hardware = onlyDisks(found.hardware, await namedDisks(deps, attempt));
   return { made: { hypervisorRef: ref, hardware, power } };
 }
 
+/** A disk that neither the row nor the reconfigure names is somebody else's: in the row it could be asked away. */
+async function namedDisks(deps: Dependencies, { operation, vm }: StepAttempt): Promise<string[]> {
+  const { operation: cleaned, since } = await cleanedOperation(deps.db, operation);
+  const desired = cleaned.kind === 'RECONFIGURE' && !since.hardwareSet ? cleaned.desired.hardware?.disks : undefined;
+  return labelsOf([...vm.hardware.disks, ...(desired ?? [])]);
+}
+
 /**
- * A reconfigure that was to be undone is undone; one that was past its point of no return is finished. Once the VM's
- * row is known to be right it counts: then only disks are still deleted that the reconfigure was to delete and that
- * nobody has in use.
+ * A reconfigure that was to be undone is undone, unless the hardware was set since: then it counts. Of one that was
+ * past its point of no return only the disks are deleted that it detached and that have stayed so.
  */
-async function mendHardware(deps: Dependencies, attempt: StepAttempt, found: Hardware): Promise<void> {
-  const { operation } = await cleanedOperation(deps.db, attempt.operation);
+async function mendHardware(
+  deps: Dependencies,
+  attempt: StepAttempt,
+  found: Hardware,
+  input: StepInput,
+): Promise<void> {
+  const { operation, since } = await cleanedOperation(deps.db, attempt.operation);
   if (operation.kind !== 'RECONFIGURE') return;
   const hypervisor = hypervisorOf(deps, attempt);
   const { call, vm } = attempt;
-  const context = await operationContext(deps.db, operation.id);
-  const crossed = operation.point_of_no_return_at !== null;
-  if (vm.state === 'UNKNOWN' && crossed) {
-    const { grown, removed } = requestedDiskChanges(context);
-    await hypervisor.commitDisks(call, vm, { grow: grown, remove: labelsOf(removed) });
-  } else if (vm.state === 'UNKNOWN') {
-    const step = (await stepsOf(deps.db, operation.id)).find(({ name }) => name === 'RECONFIGURE');
-    const before = step?.undo_input?.hardware;
-    if (before !== undefined) await hypervisor.putBack(call, vm, previousHardware(context, before));
-  } else if (crossed) {
-    const there = new Set(labelsOf([...vm.hardware.disks, ...found.disks]));
-    const remove = (operation.request.removedDisks ?? []).filter((label) => !there.has(label));
-    if (remove.length > 0) await hypervisor.commitDisks(call, vm, { grow: [], remove });
+  if (operation.point_of_no_return_at !== null) {
+    const attached = new Set(labelsOf(found.disks));
+    // Until something else sets it the row may still be the one from before the reconfigure.
+    const owned = new Set(since.hardwareSet || vm.state !== 'UNKNOWN' ? labelsOf(vm.hardware.disks) : []);
+    const remove = (operation.request.removedDisks ?? []).filter((label) => !attached.has(label) && !owned.has(label));
+    if (remove.length === 0) return;
+    await ensureNoSession(deps, input);
+    await hypervisor.commitDisks(call, vm, { grow: [], remove });
+    return;
   }
+  if (vm.state !== 'UNKNOWN' || since.hardwareSet) return;
+  const step = (await stepsOf(deps.db, operation.id)).find(({ name }) => name === 'RECONFIGURE');
+  const before = step?.undo_input?.hardware;
+  if (before === undefined) return;
+  await ensureNoSession(deps, input);
+  // Nothing has set the row since, so it still tells what the reconfigure was to change.
+  const context = await operationContext(deps.db, operation.id);
+  await hypervisor.putBack(call, vm, previousHardware(context, before));
 }
 
 async function cleanBackupSystem(deps: Dependencies, attempt: StepAttempt, input: StepInput): Promise<StepOutcome> {

@@ -2,6 +2,7 @@
  * The steps that touch the hypervisor. Each is safe to run twice; each keeps, before its effect, what its undo needs.
  * @module
  */
+import { leftDisk } from '../db/cleanup.ts';
 import {
   forgetHypervisorReference,
   type OperationContext,
@@ -10,7 +11,7 @@ import {
 } from '../db/operation-context.ts';
 import { keepSeen } from '../db/seen.ts';
 import { HoldfastError } from '../domain/errors.ts';
-import { type Disk, type DiskChanges, diskChanges, type Hardware } from '../domain/virtual-machines.ts';
+import { type Disk, type DiskChanges, diskChanges, type Hardware, onlyDisks } from '../domain/virtual-machines.ts';
 import type { StepActivities, StepInput } from '../workflows/contract.ts';
 import type { Dependencies } from './dependencies.ts';
 import type { Hypervisor } from './hypervisors/hypervisor.ts';
@@ -89,6 +90,7 @@ export function lifecycleActivities(deps: Dependencies): LifecycleActivities {
       const before = attempt.step.undo_input?.hardware ?? found?.hardware;
       // Where there is no VM there is nothing to take back: the hypervisor refuses the change.
       if (before !== undefined) {
+        await ensureNoneLeft(deps, attempt);
         ensureChangeable(attempt, before);
         await attempt.keepForUndo({ hardware: before });
       }
@@ -120,7 +122,9 @@ export function lifecycleActivities(deps: Dependencies): LifecycleActivities {
       const context = await operationContext(deps.db, operationId);
       const found = await hypervisorOf(deps, context).inspect(operationCall(deps, operationId), context.vm);
       if (found === undefined) return;
-      const { power, hardware } = found;
+      const { power } = found;
+      const named = labelsOf([...context.vm.hardware.disks, ...desiredHardware(context).disks]);
+      const hardware = onlyDisks(found.hardware, named);
       if (!(await keepSeen(deps.db, operationId, currentRunId(), { power, hardware }))) {
         throw fencedFailure('the operation has ended, or another run carries it on');
       }
@@ -161,6 +165,18 @@ function ensureChangeable(context: OperationContext, before: Hardware): void {
     if (size === undefined) throw differs(disk, 'is to grow and is not there');
     if (size > disk.sizeGiB) throw differs(disk, `is to grow to ${disk.sizeGiB} GiB and already has ${size}`);
   }
+}
+
+/** A disk that an earlier reconfigure could not delete is never taken for a new one: whoever wants its label clears it. */
+async function ensureNoneLeft(deps: Dependencies, attempt: StepAttempt): Promise<void> {
+  const { vm, datacenter } = attempt;
+  const left = await leftDisk(deps.db, vm.id, labelsOf(requestedDiskChanges(attempt).added));
+  if (left === undefined) return;
+  throw new HoldfastError(
+    'VM_HARDWARE_DIFFERS',
+    `disk ${left.label} of ${vm.name} is to be added, and a removed one of that label may still lie in ${datacenter.name}; ` +
+      `nothing was changed. Clear it first: POST /v1/operations/${left.operationId}/retry-cleanup`,
+  );
 }
 
 function referenceOf({ vm, datacenter }: OperationContext, ref: string): VmReference {

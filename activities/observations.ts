@@ -114,7 +114,12 @@ export function observationActivities(
   };
 }
 
-async function ensureNoSession(deps: Dependencies, input: StepInput): Promise<void> {
+/**
+ * Asks every backup system that knows the VM whether it is working on it.
+ * @throws HoldfastError VM_BEING_BACKED_UP; BACKUP_SYSTEM_UNREACHABLE where one cannot be asked, unless the operation
+ * goes on without its answer.
+ */
+export async function ensureNoSession(deps: Dependencies, input: StepInput): Promise<void> {
   const context = await operationContext(deps.db, input.operationId);
   const { operation, vm, datacenter } = context;
   const forced = operation.request.forceUndeploy === true;

@@ -221,7 +221,7 @@ function sayHowToUse(config: Config, { file, tokens }: DevelopmentTokens, termin
   terminal.text();
   terminal.line('API', `${apiUrl(config)}/v1, described at ${apiUrl(config)}/openapi.json`);
   terminal.line('Temporal UI', config.temporal.uiUrl);
-  terminal.line('Tokens', `${relative('.', file)} (for development; one for each role)`);
+  terminal.line('Tokens', `${relative('.', file)} (for development)`);
   if (administrator !== undefined) terminal.line('CLOUD_ADMIN', administrator.token);
   terminal.line('Intervals', 'results are synced and expiry is checked every 20 s here, unless set otherwise');
   terminal.text();

@@ -191,7 +191,13 @@ const PREVENTED: CancelAnswer = {
   reason: 'The operation had not begun: nothing was done, and nothing will be.',
 };
 
-function rollingBack({ kind }: OperationRow): CancelAnswer {
+function rollingBack({ kind, state }: OperationRow): CancelAnswer {
+  if (state === 'UNKNOWN_OUTCOME') {
+    const reason =
+      'Nobody can say now whether the backup runs. It is stopped as soon as the backup system says; until then the ' +
+      'virtual machine stays locked, unless an operator settles the operation.';
+    return { decision: 'ROLLING_BACK', reason };
+  }
   const reason =
     kind === 'BACKUP'
       ? 'The backup system is asked to stop the backup; the operation will say what became of it.'

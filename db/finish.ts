@@ -16,7 +16,7 @@ import { heldBy, NO_MANAGER, type OperationRow, sentenceStart } from './operatio
 import { clearResidue, isLeftover, type NamedResidue, nameResidue, recordResidue } from './residue.ts';
 import type { DB } from './schema.ts';
 import { sessionOfOperation } from './sessions.ts';
-import { type StepRow, stepsOf } from './steps.ts';
+import { endInterruptedSteps, type StepRow, stepsOf } from './steps.ts';
 import { sessionSucceeded } from '../domain/results.ts';
 import { markUncertain, settleSchedule } from './vm-schedules.ts';
 
@@ -51,7 +51,7 @@ export async function finishOperation(
       const promised = operation.cancel_requested_at !== null && ending.unlessCancelled;
       if (promised && ending.outcome === 'SUCCEEDED') return null;
       const outcome = await trueOutcome(trx, operation, ending);
-      const error = outcome === 'SUCCEEDED' ? null : ending.error;
+      const error = trueError(operation, outcome, ending.error);
       await closeOperation(trx, operation, { outcome, error }, false);
       return outcome;
     }
@@ -73,6 +73,13 @@ async function trueOutcome(trx: Queryable, operation: OperationRow, ending: Endi
   if (operation.kind !== 'BACKUP' || (outcome !== 'CANCELLED' && ending.error?.code !== 'RUN_LOST')) return outcome;
   const session = await sessionOfOperation(trx, operation.id);
   return session !== undefined && sessionSucceeded(session.state) ? 'SUCCEEDED' : outcome;
+}
+
+/** A cancel says who wished it; what ended well has no error. */
+function trueError(operation: OperationRow, outcome: TerminalState, error: OperationError | null) {
+  if (outcome === 'SUCCEEDED') return null;
+  const by = operation.cancel_requested_by;
+  return error?.code === 'CANCELLED' && by !== null ? { ...error, message: `${by} cancelled it` } : error;
 }
 
 /**
@@ -193,6 +200,7 @@ export async function closeOperation(
     .where('operation_id', '=', operation.id)
     .modifyEnd(plannedOnce)
     .execute();
+  if (steps.some((step) => step.state === 'RUNNING')) await endInterruptedSteps(trx, operation.id, error);
   await recordEnd(trx, operation, vm, ending, residue);
 }
 
@@ -301,7 +309,7 @@ async function recordEnd(
     entity: 'VIRTUAL_MACHINE',
     action: OPERATION_ACTIONS[operation.kind].end,
     severity: SEVERITY[ending.outcome],
-    message: `${what} ended ${ending.outcome}${why}${why === '' ? '.' : ''}${left}`,
+    message: `${what} ended ${ending.outcome}${why.replace(/\.?$/, '.')}${left}`,
     enterpriseId: operation.enterprise_id,
     datacenterId: operation.datacenter_id,
     vmId: vm.id,

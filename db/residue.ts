@@ -27,11 +27,18 @@ export function isLeftover(
   const begun = step.attempts > 0 && step.state !== 'SKIPPED';
   const undone = step.compensation === 'DONE' || step.compensation === 'SKIPPED';
   if (!begun || undone) return false;
+  // A schedule that was finished stands where the VM's row keeps what it belongs to.
+  if (step.name === 'BACKUP_SCHEDULE' && step.state === 'DONE' && keepsSchedules(operation, outcome)) return false;
   if (abandoned && outcome !== 'SUCCEEDED') return true;
   // Nobody knows what became of a schedule that was begun and not finished, however well the rest has ended.
   if (step.name === 'BACKUP_SCHEDULE') return step.state !== 'DONE';
   // Past the point of no return nothing is undone: what refused to go forward is left.
   return operation.point_of_no_return_at !== null && step.state === 'FAILED';
+}
+
+/** A restore puts the schedule back that the VM has; past its point of no return an operation takes nothing back. */
+function keepsSchedules({ kind, point_of_no_return_at: crossedAt }: OperationRow, outcome: TerminalState): boolean {
+  return outcome === 'SUCCEEDED' || crossedAt !== null || kind === 'RESTORE';
 }
 
 /** Names what these steps of an operation have left behind. */
@@ -124,13 +131,15 @@ function byCleanup(operation: OperationRow, steps: readonly StepRow[]): Cleared[
   });
 }
 
-/** An operation that has made the VM, or made it be gone, has dealt with what earlier ones had left. */
+/**
+ * An operation that has made the VM, or made it be gone, has dealt with what earlier ones had left. A reconfigure has
+ * not: a disk that another one could not delete still lies there, detached.
+ */
 function byAdoption(operation: OperationRow, steps: readonly StepRow[], outcome: TerminalState): Cleared[] {
   if (outcome !== 'SUCCEEDED') return [];
   const done = (name: StepName) => steps.filter((step) => step.name === name && step.state === 'DONE');
   return [
     ...(operation.kind === 'DEPLOY' || operation.kind === 'UNDEPLOY' ? [{ system: 'HYPERVISOR' } as const] : []),
-    ...done('COMMIT_DISKS').map((): Cleared => ({ steps: ['RECONFIGURE', 'COMMIT_DISKS'] })),
     ...done('BACKUP_SCHEDULE').map(({ manager_id: managerId }): Cleared => ({ steps: ['BACKUP_SCHEDULE'], managerId })),
   ];
 }

@@ -110,7 +110,7 @@ export async function handOver(
       entity: 'VIRTUAL_MACHINE',
       action: 'RUN_LOST',
       severity: 'WARN',
-      message: `${sentenceStart(kind)} of ${vmName} is carried on by another run: ${lost}.`,
+      message: `${sentenceStart(kind)} of ${vmName} is taken over by a recovery run: ${lost}.`,
       enterpriseId: operation.enterprise_id,
       datacenterId: operation.datacenter_id,
       vmId,

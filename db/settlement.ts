@@ -11,6 +11,7 @@ import type { Database, Queryable } from './connect.ts';
 import { recordEvent } from './events.ts';
 import { closeOperation, everythingSettled } from './finish.ts';
 import type { OperationRow } from './operations.ts';
+import { stepsOf } from './steps.ts';
 
 /** An operation that has been at one thing for so long may be settled. Milliseconds. */
 export const SETTLEABLE_AFTER_MS = 3_600_000;
@@ -43,6 +44,7 @@ export async function requestSettlement(db: Database, wish: SettlementWish): Pro
     if (operation === undefined) return false;
     if (isSettledAs(operation, wish)) return true;
     await requireSettleable(trx, operation);
+    if (wish.outcome === 'SUCCEEDED') await requirePossible(trx, operation);
     await settle(trx, operation, wish);
     return true;
   });
@@ -76,6 +78,41 @@ async function requireSettleable(trx: Queryable, operation: OperationRow): Promi
     `The operation is ${operation.state} and can still find out how it ends. ${when}`,
     { state: operation.state, ...(since === undefined ? {} : { settleableAt: since.at.toISOString() }) },
   );
+}
+
+/** Refuses a success of which the record says that it cannot be. */
+async function requirePossible(trx: Queryable, operation: OperationRow): Promise<void> {
+  const known = await knownAgainst(trx, operation);
+  if (known === undefined) return;
+  throw new HoldfastError(
+    'OPERATION_NOT_SETTLEABLE',
+    `The operation cannot have succeeded: ${known}. It can be settled as FAILED.`,
+    { state: operation.state },
+  );
+}
+
+/**
+ * What the record says against a success. What follows a session cannot have begun while nobody knows how the session
+ * ended, so it says nothing; past the point of no return of an undeploy only what is left of the VM is removed.
+ */
+async function knownAgainst(trx: Queryable, operation: OperationRow): Promise<string | undefined> {
+  const { kind } = operation;
+  const steps = await stepsOf(trx, operation.id);
+  const undone = steps.find((step) => step.compensation !== null);
+  if (undone !== undefined) return `the undo of ${undone.name} has begun`;
+  const failed = steps.find((step) => step.state === 'FAILED' && !maySucceedWithout(step.name));
+  if (failed !== undefined) return `${failed.name} has failed`;
+  if (kind === 'UNDEPLOY') {
+    return operation.point_of_no_return_at === null ? 'nothing of the virtual machine was removed' : undefined;
+  }
+  const watch = steps.findIndex((step) => step.name === 'WATCH');
+  const pending = steps.slice(0, watch === -1 ? steps.length : watch).find((step) => step.state === 'PENDING');
+  return pending === undefined ? undefined : `${pending.name} was never begun`;
+
+  /** An undeploy with force, or a restore, goes on past a schedule and leaves it behind. */
+  function maySucceedWithout(name: string): boolean {
+    return name === 'BACKUP_SCHEDULE' && (kind === 'UNDEPLOY' || kind === 'RESTORE');
+  }
 }
 
 /**

@@ -321,3 +321,26 @@ export async function recordWatch(
     )
     .execute();
 }
+
+/**
+ * Ends the steps that were under way when their operation ended: its run was lost in them, or an operator decided how it
+ * ends. Nobody knows more of them than that.
+ * @param error the operation's error; `null`: it has been settled as SUCCEEDED.
+ */
+export async function endInterruptedSteps(
+  trx: Queryable,
+  operationId: string,
+  error: OperationError | null,
+): Promise<void> {
+  await trx
+    .updateTable('step')
+    .set({
+      ended_at: sql<Date>`now()`,
+      ...(error === null
+        ? { state: 'SKIPPED', reason: 'an operator decided how the operation ends' }
+        : { state: 'FAILED', error: JSON.stringify(error) }),
+    })
+    .where('operation_id', '=', operationId)
+    .where('state', '=', 'RUNNING')
+    .execute();
+}

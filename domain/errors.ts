@@ -143,6 +143,7 @@ export const ERRORS = {
   SESSION_LOST: { status: 502, title: 'The backup system no longer knows the session' },
 
   // Operations
+  WAITING: { status: 409, title: 'The step waits, and is tried again' },
   HYPERVISOR_UNREACHABLE: { status: 502, title: 'The hypervisor cannot be reached' },
   HYPERVISOR_REFUSED: { status: 502, title: 'The hypervisor refuses the request' },
   HYPERVISOR_FAILED: { status: 502, title: 'The hypervisor failed' },

@@ -94,20 +94,26 @@ export function cleanupSteps(leftovers: readonly Leftover[]): PlannedStep[] {
  * - `REMOVE`: it was never there for anybody, or shall not be there any more: it goes.
  * - `RELEASE`: it was somebody's before Holdfast was told of it: it stays, without our mark.
  * - `MEND`: it shall be there: what was changed is put in order.
- * - `OWNED`: what was left has become part of a VM that was deployed since: it stays.
+ * - `OWNED`: what was left has become part of a VM that was deployed or in use since: it stays.
  */
 export type WayOfCleaning = 'REMOVE' | 'RELEASE' | 'MEND' | 'OWNED';
 
 /**
  * Chooses what a cleanup may do. Only what a deploy left, or an undeploy that was past its point of no return, is
- * removed, and only while nobody has the VM in use.
+ * removed, and only where nobody can have had the VM in use since.
  */
 export function wayOfCleaning(
-  left: { readonly kind: OperationKind; readonly crossed: boolean; readonly deployedSince: boolean },
+  left: {
+    readonly kind: OperationKind;
+    readonly crossed: boolean;
+    readonly deployedSince: boolean;
+    readonly usedSince: boolean;
+  },
   state: VmState,
 ): WayOfCleaning {
   if (left.deployedSince) return 'OWNED';
   if (left.kind === 'REGISTER') return 'RELEASE';
   if (left.kind !== 'DEPLOY' && !(left.kind === 'UNDEPLOY' && left.crossed)) return 'MEND';
+  if (left.usedSince) return 'OWNED';
   return state === 'UNKNOWN' || state === 'NOT_ALLOCATED' ? 'REMOVE' : 'OWNED';
 }

@@ -76,6 +76,11 @@ export function diskChanges(current: readonly Disk[], wanted: readonly Disk[]): 
   };
 }
 
+/** The hardware without the disks that bear another label than these. */
+export function onlyDisks(hardware: Hardware, labels: readonly string[]): Hardware {
+  return { ...hardware, disks: hardware.disks.filter((disk) => labels.includes(disk.label)) };
+}
+
 /** Whether two lists hold the same disks with the same sizes, in any order. */
 export function sameDisks(a: readonly Disk[], b: readonly Disk[]): boolean {
   if (a.length !== b.length) return false;

@@ -120,8 +120,7 @@ function runLost(lost: string): ApplicationFailure {
 
 /** The error that an operation ends with: one that was cancelled says so, whatever its last step met on the way. */
 function endOf(outcome: TerminalState, error: unknown): OperationError {
-  const stopped = applicationFailure(error)?.type === 'BACKUP_CANCELLED';
-  return outcome === 'CANCELLED' && !stopped ? errorOf(cancelled()) : errorOf(error);
+  return errorOf(outcome === 'CANCELLED' ? cancelled() : error);
 }
 
 function cancelled(): CancelledFailure {

@@ -45,7 +45,7 @@ export interface PreviousHardware {
 export interface FinalDiskChanges {
   /** With their new sizes. */
   readonly grow: readonly Disk[];
-  /** Labels of disks to delete with what is on them. */
+  /** Labels of detached disks to delete with what is on them. */
   readonly remove: readonly string[];
 }
 
@@ -71,7 +71,8 @@ export interface Hypervisor {
   putBack(context: CallContext, vm: VmIdentity, previous: PreviousHardware): Promise<void>;
   /**
    * Grows disks, then deletes others; there is no way back. A disk that is large enough already, or gone already, is
-   * left as it is. When growing is refused nothing is deleted.
+   * left as it is. When growing is refused nothing is deleted. Only a detached disk is deleted: where one that is named
+   * is attached everything is refused.
    */
   commitDisks(context: CallContext, vm: VmIdentity, changes: FinalDiskChanges): Promise<void>;
   /** Removes the VM with its disks; absent is success. It must be off. */

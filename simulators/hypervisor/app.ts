@@ -13,7 +13,9 @@ import { DiskSpec, Hardware, type Inventory, Refusal, type Vm } from './inventor
 const VERSION = '1.0.0';
 
 const NewVm = Hardware.extend({ annotation: z.string().optional() });
-const Change = Hardware.pick({ cpu: true, memoryMiB: true, disks: true }).partial();
+const Change = Hardware.pick({ cpu: true, memoryMiB: true, disks: true })
+  .extend({ keepAttached: z.boolean() })
+  .partial();
 const PowerState = z.object({ state: z.enum(['ON', 'OFF']) });
 const Content = z.object({ content: z.string() });
 const Restored = z.object({
@@ -60,11 +62,12 @@ function vms(inventory: Inventory): Hono<Env> {
       return c.json(detail(vm), created ? 201 : 200);
     })
     .patch('/:id', async (c) => {
-      const { cpu, memoryMiB, disks } = await checkedBody(c, Change);
+      const { cpu, memoryMiB, disks, keepAttached } = await checkedBody(c, Change);
       const wanted = {
         ...(cpu === undefined ? {} : { cpu }),
         ...(memoryMiB === undefined ? {} : { memoryMiB }),
         ...(disks === undefined ? {} : { disks }),
+        ...(keepAttached === undefined ? {} : { keepAttached }),
       };
       return c.json(detail(inventory.reconfigure(c.req.param('id'), wanted)));
     })

@@ -154,8 +154,16 @@ export function createInventory(store: Store) {
       };
       return { vm: put(vm, { kind: 'configure' }), created: true };
     },
-    reconfigure(id: string, wanted: Partial<Pick<Hardware, 'cpu' | 'memoryMiB' | 'disks'>>): Vm {
+    reconfigure(
+      id: string,
+      wanted: Partial<Pick<Hardware, 'cpu' | 'memoryMiB' | 'disks'>> & { keepAttached?: boolean },
+    ): Vm {
       const vm = need(id);
+      const kept = new Set((wanted.disks ?? vm.disks).map(({ label }) => label));
+      const lost = vm.disks.find(({ attached, label }) => attached && !kept.has(label));
+      if (wanted.keepAttached === true && lost !== undefined) {
+        throw new Refusal(409, 'DISK_ATTACHED', `Disk ${lost.label} is attached; detach it before it is deleted.`);
+      }
       for (const disk of wanted.disks ?? []) {
         if (disk.sizeGiB > LARGEST_DISK_GIB) {
           throw new Refusal(

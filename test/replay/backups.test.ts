@@ -124,7 +124,7 @@ describe('a backup', () => {
           .looks(session('CANCELLED'))
           .takes([record])
           .undoes([request])
-          .finishesCancelled(cancelledThere),
+          .finishesCancelled(),
       ));
 
     test('has succeeded when its end came first', () =>
@@ -146,9 +146,7 @@ describe('a backup', () => {
 
     test('twice is asked to stop once', async () => {
       const again = stopping().looks(running).waits(HOUR).cancelRequested().doesNothing();
-      await follows(
-        heard(again).looks(session('CANCELLED')).takes([record]).undoes([request]).finishesCancelled(cancelledThere),
-      );
+      await follows(heard(again).looks(session('CANCELLED')).takes([record]).undoes([request]).finishesCancelled());
     });
 
     test('while it looks is asked to stop at once', () =>
@@ -161,7 +159,7 @@ describe('a backup', () => {
           .looks(session('CANCELLED'))
           .takes([record])
           .undoes([request])
-          .finishesCancelled(cancelledThere),
+          .finishesCancelled(),
       ));
 
     test('before it was started there ends cancelled, and what may have begun is stopped', () =>
@@ -192,7 +190,7 @@ describe('a backup', () => {
           .looks(session('CANCELLED'))
           .takes([record])
           .undoes([request])
-          .finishesCancelled(cancelledThere),
+          .finishesCancelled(),
       ));
 
     test('between its request and the wait for it is asked to stop', () =>
@@ -206,7 +204,7 @@ describe('a backup', () => {
           .looks(session('CANCELLED'))
           .takes([record])
           .undoes([request])
-          .finishesCancelled(cancelledThere),
+          .finishesCancelled(),
       ));
 
     test('between its end and the record of it has succeeded', async () => {

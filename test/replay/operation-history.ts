@@ -233,8 +233,8 @@ export class OperationHistory extends History {
   }
 
   /** The end is recorded, and the run ends cancelled. */
-  finishesCancelled(error: OperationError = CANCELLED): this {
-    return this.does(...this.end('CANCELLED', error), 'CANCELLED').cancelled();
+  finishesCancelled(): this {
+    return this.does(...this.end('CANCELLED', CANCELLED), 'CANCELLED').cancelled();
   }
 
   /** Whether a cancel could still be obeyed: backups and restores are not rolled back. */

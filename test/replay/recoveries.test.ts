@@ -5,7 +5,6 @@ import { SESSION_CHANGED } from '../../workflows/contract.ts';
 import { OPERATIONS } from './lifecycle-operations.ts';
 import {
   CANCELLED,
-  cancelledThere,
   FENCED,
   failedThere,
   HOUR,
@@ -182,7 +181,7 @@ describe('a backup whose run was lost', () => {
         .takes([record])
         .undoes([request])
         // Nobody has cancelled this run: it fails, telling that the operation was cancelled.
-        .finishes('CANCELLED', cancelledThere),
+        .finishes('CANCELLED', CANCELLED),
     ));
 
   test('can still be cancelled while it watches', () =>
@@ -198,7 +197,7 @@ describe('a backup whose run was lost', () => {
         .looks(session('CANCELLED'))
         .takes([record])
         .undoes([request])
-        .finishesCancelled(cancelledThere),
+        .finishesCancelled(),
     ));
 
   test('before it was started is undone, and asks nobody for anything', () =>

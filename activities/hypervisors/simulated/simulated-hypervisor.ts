@@ -57,7 +57,7 @@ export function simulatedHypervisor(datacenter: {
   const change = async (
     context: CallContext,
     vm: VmIdentity,
-    change: { cpu?: number; memoryMiB?: number; disks: SimulatedDisk[] },
+    change: { cpu?: number; memoryMiB?: number; disks: SimulatedDisk[]; keepAttached?: true },
     purpose: string,
   ): Promise<void> => {
     await http.write(context, { method: 'PATCH', path: machine(vm), json: change, purpose, answer: Vm });
@@ -107,11 +107,13 @@ export function simulatedHypervisor(datacenter: {
       const { disks } = await need(context, vm);
       const missing = grow.find(({ label }) => !disks.some((disk) => disk.label === label));
       if (missing !== undefined) throw refused(`${vm.name} has no disk ${missing.label} to grow`);
+      const inUse = disks.find((disk) => disk.attached && remove.includes(disk.label));
+      if (inUse !== undefined) throw refused(`disk ${inUse.label} of ${vm.name} is attached; nothing was changed`);
       const size = (disk: SimulatedDisk) => grow.find(({ label }) => label === disk.label)?.sizeGiB ?? 0;
       const grown = disks.map((disk) => ({ ...disk, sizeGiB: Math.max(disk.sizeGiB, size(disk)) }));
       const kept = grown.filter((disk) => !remove.includes(disk.label));
-      // One request for both: it is refused as a whole.
-      await change(context, vm, { disks: kept }, `change disks of ${vm.name}`);
+      // One request for both: it is refused as a whole, also where a disk was attached in the meantime.
+      await change(context, vm, { disks: kept, keepAttached: true }, `change disks of ${vm.name}`);
     },
     destroy: (context, vm) => remove(context, machine(vm), `destroy ${vm.name}`),
     deallocate: (context, vm) => remove(context, allocation(vm), `give back the place of ${vm.name}`),

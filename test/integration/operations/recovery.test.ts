@@ -97,7 +97,7 @@ describe.concurrent('a run that is lost', () => {
       expect(await world.story(operationId)).toEqual([
         'ALLOCATE DONE/DONE',
         'CONFIGURE DONE/DONE',
-        'POWER_ON RUNNING/DONE',
+        'POWER_ON FAILED/DONE',
         'BACKUP_SCHEDULE PENDING',
       ]);
       expect(await world.vm(vmId)).toMatchObject({ state: 'NOT_ALLOCATED', operation_id: null });

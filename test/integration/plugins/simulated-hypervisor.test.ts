@@ -110,6 +110,9 @@ describe('the simulated hypervisor', () => {
     await hypervisor.allocate(context, vm, TWO_DISKS);
     await hypervisor.configure(context, vm, TWO_DISKS);
     await write('a', 'kept');
+    const attached = { grow: [{ label: 'a', sizeGiB: 5 }], remove: ['b'] };
+    await expect(hypervisor.commitDisks(context, vm, attached)).rejects.toMatchObject({ kind: 'REFUSED' });
+    expect((await hypervisor.inspect(context, vm))?.hardware).toEqual(TWO_DISKS);
     await hypervisor.reconfigure(context, vm, { cpu: 1, memoryMiB: 512, attach: [], detach: ['b'] });
     expect(await everything()).toHaveLength(2);
     const changes = { grow: [{ label: 'a', sizeGiB: 5 }], remove: ['b'] };

@@ -147,20 +147,26 @@ describe('residue', () => {
   });
 
   describe('is removed', () => {
-    const cases: { kind: OperationKind; crossed: boolean; deployedSince: boolean; state: VmState }[] =
-      OPERATION_KINDS.flatMap((kind) =>
-        [false, true].flatMap((crossed) =>
-          [false, true].flatMap((deployedSince) => VM_STATES.map((state) => ({ kind, crossed, deployedSince, state }))),
-        ),
-      );
+    const left = (kind: OperationKind, state: VmState, [crossed, deployedSince, usedSince]: readonly boolean[]) => ({
+      kind,
+      state,
+      crossed: crossed === true,
+      deployedSince: deployedSince === true,
+      usedSince: usedSince === true,
+    });
+    const flags = [0, 1, 2, 3, 4, 5, 6, 7].map((bits) => [1, 2, 4].map((bit) => (bits & bit) !== 0));
+    const cases = OPERATION_KINDS.flatMap((kind) =>
+      VM_STATES.flatMap((state) => flags.map((which) => left(kind, state, which))),
+    );
 
     test('only where a deploy or a final undeploy left it and nobody has the VM in use', () => {
       const removing = cases.filter((left) => wayOfCleaning(left, left.state) === 'REMOVE');
       expect(removing).toEqual(
         cases.filter(
-          ({ kind, crossed, deployedSince, state }) =>
+          ({ kind, crossed, deployedSince, usedSince, state }) =>
             (kind === 'DEPLOY' || (kind === 'UNDEPLOY' && crossed)) &&
             !deployedSince &&
+            !usedSince &&
             (state === 'UNKNOWN' || state === 'NOT_ALLOCATED'),
         ),
       );

@@ -216,6 +216,9 @@ export function settle(model: Model, operation: Operation, outcome: 'SUCCEEDED' 
   if (operation.settled === outcome) return null;
   if (!isOpen(operation)) return 'OPERATION_ENDED';
   if (operation.state !== 'UNKNOWN_OUTCOME') return 'OPERATION_NOT_SETTLEABLE';
+  // No step is taken here, so only an undeploy that has begun to destroy the VM can be said to have succeeded.
+  const possible = operation.kind === 'UNDEPLOY' && operation.crossed;
+  if (outcome === 'SUCCEEDED' && !possible) return 'OPERATION_NOT_SETTLEABLE';
   operation.settled = outcome;
   vmOf(model, operation).events.push('SETTLE_REQUESTED');
   end(model, operation, outcome);
