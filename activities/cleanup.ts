@@ -2,7 +2,7 @@
  * Clearing what an earlier operation had to leave behind. Whatever has become part of the VM since is left alone.
  * @module
  */
-import { cleanedOperation, leftoversOf, promisedSchedule } from '../db/cleanup.ts';
+import { cleanedOperation, leftoversOf, promisedSchedule, reconfigureToUndo } from '../db/cleanup.ts';
 import {
   existingSchedules,
   forgetHypervisorReference,
@@ -91,6 +91,14 @@ async function mend(deps: Dependencies, attempt: StepAttempt, input: StepInput):
   await attempt.record((trx) =>
     rememberReference(trx, { vmId: vm.id, system: 'HYPERVISOR', systemId: attempt.datacenter.id, ref }),
   );
+  const other = await reconfigureToUndo(deps.db, vm.id, attempt.operation.request.cleansUp ?? '');
+  if (vm.state === 'UNKNOWN' && other !== undefined) {
+    // In the row a disk that is to be attached again would be missing for good.
+    return {
+      made: { hypervisorRef: ref },
+      reason: `the hardware is still to be put back: clean up operation ${other}`,
+    };
+  }
   const hardware = onlyDisks(found.hardware, await namedDisks(deps, attempt));
   return { made: { hypervisorRef: ref, hardware, power } };
 }

@@ -104,6 +104,23 @@ export async function promisedSchedule(
   return (await existingSchedules(db, operation.vm_id)).find((known) => known.managerId === managerId)?.schedule;
 }
 
+/** The newest reconfigure, apart from one operation, whose change of the hardware is still to be taken back. */
+export async function reconfigureToUndo(db: Queryable, vmId: string, except: string): Promise<string | undefined> {
+  const row = await db
+    .selectFrom('residue as r')
+    .innerJoin('operation as o', 'o.id', 'r.operation_id')
+    .select('o.id')
+    .where('r.vm_id', '=', vmId)
+    .where('r.step', '=', 'RECONFIGURE')
+    .where('r.cleared_at', 'is', null)
+    .where('o.id', '<>', except)
+    .where('o.point_of_no_return_at', 'is', null)
+    .orderBy('o.created_at', 'desc')
+    .limit(1)
+    .executeTakeFirst();
+  return row?.id;
+}
+
 /**
  * The newest operation that left one of these disks behind, detached, when it was to delete them.
  * @param labels of disks that shall be added.

@@ -151,24 +151,50 @@ describe('of a reconfigure', () => {
     'that was rolled back does not take back what a later one has set',
     async () => {
       const vmId = await world.deployed('later-2', [gold]);
-      const first = await leavesDisk(vmId);
+      await write(vmId, 'data', 'weeks of work');
+      await breakCommit(vmId);
+      const first = await reconfigure(vmId, { disks: [{ ...SYSTEM, sizeGiB: 30 }, DATA] });
+      expect(await world.ended(first, PATIENCE)).toMatchObject({ state: 'FAILED' });
+      await world.mendHypervisor();
       await world.breakHypervisor({
         method: 'PATCH',
         path: `/vms/${vmId}$`,
+        body: '"cpu":2',
         when: 'before',
         action: { status: 503 },
       });
-      const rolledBack = await reconfigure(vmId, { cpu: 4, disks: [SYSTEM] });
+      await world.breakAvamar({
+        method: 'POST',
+        path: '/api/v1/groups/backup-groups$',
+        when: 'before',
+        times: 1,
+        action: { status: 400, body: { code: 1, message: 'no' } },
+      });
+      const rolledBack = await reconfigure(vmId, { cpu: 4, disks: [SYSTEM], policyId: silver });
       expect(await world.ended(rolledBack, PATIENCE)).toMatchObject({ state: 'ROLLED_BACK_WITH_RESIDUE' });
       await world.mendHypervisor();
+      expect(await disksOf(vmId)).toEqual(['system', 'data detached']);
+      // What is still to be put back is not taken over by the cleanup of something else.
       expect(await cleanUp(first)).toMatchObject({ state: 'SUCCEEDED' });
-      const setting = await reconfigure(vmId, { cpu: 8, disks: [SYSTEM] });
+      expect(await world.vm(vmId)).toMatchObject({ state: 'UNKNOWN', disks: [SYSTEM, DATA] });
+      expect(await cleanUp(rolledBack)).toMatchObject({ state: 'SUCCEEDED' });
+      expect(await disksOf(vmId)).toEqual(['system', 'data']);
+      expect(await world.vm(vmId)).toMatchObject({ state: 'ON', cpu: 2, disks: [SYSTEM, DATA] });
+
+      const setting = await reconfigure(vmId, { cpu: 8 });
       expect(await world.ended(setting)).toMatchObject({ state: 'SUCCEEDED' });
+      // As if its cleanup were asked for only now.
+      await world.db
+        .updateTable('residue')
+        .set({ cleared_at: null, cleared_by: null })
+        .where('operation_id', '=', rolledBack)
+        .execute();
       await makesUnknown(vmId);
 
       expect(await cleanUp(rolledBack)).toMatchObject({ state: 'SUCCEEDED' });
       expect(await machine(vmId)).toMatchObject({ cpu: 8 });
-      expect(await world.vm(vmId)).toMatchObject({ state: 'ON', cpu: 8 });
+      expect((await machine(vmId)).disks).toContainEqual({ ...DATA, attached: true, content: 'weeks of work' });
+      expect(await world.vm(vmId)).toMatchObject({ state: 'ON', cpu: 8, disks: [SYSTEM, DATA] });
       expect(await uncleared(rolledBack)).toEqual([]);
     },
     PATIENCE * 2,
