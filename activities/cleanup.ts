@@ -2,9 +2,15 @@
  * Clearing what an earlier operation had to leave behind. Whatever has become part of the VM since is left alone.
  * @module
  */
-import { cleanedOperation, leftoversOf, promisedSchedule, reconfigureToUndo } from '../db/cleanup.ts';
 import {
-  existingSchedules,
+  type CleanedOperation,
+  cleanedOperation,
+  leftoversOf,
+  promisedSchedule,
+  reconfigureToUndo,
+} from '../db/cleanup.ts';
+import {
+  existingSchedule,
   forgetHypervisorReference,
   operationContext,
   rememberReference,
@@ -30,7 +36,8 @@ export function cleanupActivities(deps: Dependencies): Pick<StepActivities, 'cle
   return {
     cleanHypervisor: (input) =>
       forward(deps, 'CLEAN_HYPERVISOR', input, async (attempt) => {
-        switch (await wayFor(deps, attempt)) {
+        const cleaned = await cleanedOperation(deps.db, attempt.operation);
+        switch (wayFor(attempt, cleaned)) {
           case 'OWNED':
             return OWNED;
           case 'REMOVE':
@@ -38,7 +45,7 @@ export function cleanupActivities(deps: Dependencies): Pick<StepActivities, 'cle
           case 'RELEASE':
             return release(deps, attempt);
           case 'MEND':
-            return mend(deps, attempt, input);
+            return mend(deps, attempt, input, cleaned);
         }
       }),
 
@@ -47,11 +54,10 @@ export function cleanupActivities(deps: Dependencies): Pick<StepActivities, 'cle
   };
 }
 
-async function wayFor(deps: Dependencies, { operation, vm }: StepAttempt) {
-  const { operation: cleaned, since } = await cleanedOperation(deps.db, operation);
+function wayFor({ vm }: StepAttempt, { operation, since }: CleanedOperation) {
   const left = {
-    kind: cleaned.kind,
-    crossed: cleaned.point_of_no_return_at !== null,
+    kind: operation.kind,
+    crossed: operation.point_of_no_return_at !== null,
     deployedSince: since.deployed,
     usedSince: since.used,
   };
@@ -79,19 +85,24 @@ async function release(deps: Dependencies, attempt: StepAttempt): Promise<StepOu
 }
 
 /** Puts a VM in order that shall be there, and takes over what it is like then. */
-async function mend(deps: Dependencies, attempt: StepAttempt, input: StepInput): Promise<StepOutcome> {
+async function mend(
+  deps: Dependencies,
+  attempt: StepAttempt,
+  input: StepInput,
+  cleaned: CleanedOperation,
+): Promise<StepOutcome> {
   const hypervisor = hypervisorOf(deps, attempt);
   const { call, vm } = attempt;
   const before = await hypervisor.inspect(call, vm);
   if (before === undefined) return GONE;
-  await mendHardware(deps, attempt, before.hardware, input);
+  await mendHardware(deps, attempt, before.hardware, input, cleaned);
   const found = await hypervisor.inspect(call, vm);
   if (found === undefined) return GONE;
   const { ref, power } = found;
   await attempt.record((trx) =>
     rememberReference(trx, { vmId: vm.id, system: 'HYPERVISOR', systemId: attempt.datacenter.id, ref }),
   );
-  const other = await reconfigureToUndo(deps.db, vm.id, attempt.operation.request.cleansUp ?? '');
+  const other = await reconfigureToUndo(deps.db, vm.id, cleaned.operation.id);
   if (vm.state === 'UNKNOWN' && other !== undefined) {
     // In the row a disk that is to be attached again would be missing for good.
     return {
@@ -99,14 +110,14 @@ async function mend(deps: Dependencies, attempt: StepAttempt, input: StepInput):
       reason: `the hardware is still to be put back: clean up operation ${other}`,
     };
   }
-  const hardware = onlyDisks(found.hardware, await namedDisks(deps, attempt));
+  const hardware = onlyDisks(found.hardware, namedDisks(attempt, cleaned));
   return { made: { hypervisorRef: ref, hardware, power } };
 }
 
 /** A disk that neither the row nor the reconfigure names is somebody else's: in the row it could be asked away. */
-async function namedDisks(deps: Dependencies, { operation, vm }: StepAttempt): Promise<string[]> {
-  const { operation: cleaned, since } = await cleanedOperation(deps.db, operation);
-  const desired = cleaned.kind === 'RECONFIGURE' && !since.hardwareSet ? cleaned.desired.hardware?.disks : undefined;
+function namedDisks({ vm }: StepAttempt, { operation, since }: CleanedOperation): string[] {
+  const desired =
+    operation.kind === 'RECONFIGURE' && !since.hardwareSet ? operation.desired.hardware?.disks : undefined;
   return labelsOf([...vm.hardware.disks, ...(desired ?? [])]);
 }
 
@@ -119,8 +130,8 @@ async function mendHardware(
   attempt: StepAttempt,
   found: Hardware,
   input: StepInput,
+  { operation, since }: CleanedOperation,
 ): Promise<void> {
-  const { operation, since } = await cleanedOperation(deps.db, attempt.operation);
   if (operation.kind !== 'RECONFIGURE') return;
   const hypervisor = hypervisorOf(deps, attempt);
   const { call, vm } = attempt;
@@ -147,15 +158,19 @@ async function mendHardware(
 async function cleanBackupSystem(deps: Dependencies, attempt: StepAttempt, input: StepInput): Promise<StepOutcome> {
   const { managerId } = input;
   if (managerId === null) throw new Error('CLEAN_BACKUP_SYSTEM needs a backup manager');
-  const { operation: cleaned } = await cleanedOperation(deps.db, attempt.operation);
-  const left = (await leftoversOf(deps.db, cleaned.id)).filter((leftover) => leftover.managerId === managerId);
+  const cleaned = await cleanedOperation(deps.db, attempt.operation);
+  const left = (await leftoversOf(deps.db, cleaned.operation.id)).filter(
+    (leftover) => leftover.managerId === managerId,
+  );
   if (left.some(({ step }) => step !== 'BACKUP_SCHEDULE')) await ensureNothingRuns(deps, attempt, managerId);
   if (left.every(({ step }) => step !== 'BACKUP_SCHEDULE')) {
     return { made: null, reason: 'nothing of it is running any more' };
   }
-  const existing = (await existingSchedules(deps.db, attempt.vm.id)).find((known) => known.managerId === managerId);
+  const existing = await existingSchedule(deps.db, attempt.vm.id, managerId);
   if (existing?.uncertain === false) return { skipped: 'the virtual machine owns its schedule there by now' };
-  const wanted = (await isThere(deps, attempt)) ? await promisedSchedule(deps.db, cleaned, managerId) : undefined;
+  const wanted = (await isThere(deps, attempt, cleaned))
+    ? await promisedSchedule(deps.db, cleaned.operation, managerId)
+    : undefined;
   const outcome = await bringSchedule(deps, attempt, managerId, wanted);
   if ('made' in outcome) {
     const { made } = outcome;
@@ -175,9 +190,9 @@ async function ensureNothingRuns(deps: Dependencies, attempt: StepAttempt, manag
 }
 
 /** Whether there is a VM that a schedule could protect, now that the hypervisor was cleaned. */
-async function isThere(deps: Dependencies, attempt: StepAttempt): Promise<boolean> {
+async function isThere(deps: Dependencies, attempt: StepAttempt, cleaned: CleanedOperation): Promise<boolean> {
   const steps = await stepsOf(deps.db, attempt.operation.id);
-  const cleaned = steps.find((step) => step.name === 'CLEAN_HYPERVISOR');
-  if (cleaned?.state === 'DONE') return cleaned.made !== null;
-  return attempt.vm.state !== 'NOT_ALLOCATED' && (await wayFor(deps, attempt)) !== 'REMOVE';
+  const hypervisor = steps.find((step) => step.name === 'CLEAN_HYPERVISOR');
+  if (hypervisor?.state === 'DONE') return hypervisor.made !== null;
+  return attempt.vm.state !== 'NOT_ALLOCATED' && wayFor(attempt, cleaned) !== 'REMOVE';
 }

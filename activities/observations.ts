@@ -15,7 +15,7 @@ import type { WorkflowRun } from '../db/runs.ts';
 import { runningSessionOf, sessionOfOperation } from '../db/sessions.ts';
 import { recordWatch } from '../db/steps.ts';
 import { sessionsWatermark } from '../db/watches.ts';
-import { recordEvent } from '../db/events.ts';
+import { recordOperationEvent } from '../db/events.ts';
 import { HoldfastError } from '../domain/errors.ts';
 import { sessionEnded, sessionSucceeded } from '../domain/results.ts';
 import type { SessionView, StepActivities, StepInput } from '../workflows/contract.ts';
@@ -156,16 +156,10 @@ async function goOnUnasked(
   managerName: string,
 ): Promise<undefined> {
   const undeploy = operation.kind === 'UNDEPLOY';
-  await recordEvent(deps.db, {
-    entity: 'VIRTUAL_MACHINE',
+  await recordOperationEvent(deps.db, operation, {
     action: undeploy ? 'UNDEPLOY_UNCHECKED' : 'POWER_OFF_UNCHECKED',
     severity: 'WARN',
     message: `${vm.name} is ${undeploy ? 'undeployed' : 'switched off'} without asking ${managerName}, which cannot be reached.`,
-    enterpriseId: operation.enterprise_id,
-    datacenterId: operation.datacenter_id,
-    vmId: vm.id,
-    entityId: vm.id,
-    operationId: operation.id,
     principal: operation.requested_by,
   });
   return undefined;

@@ -125,7 +125,7 @@ async function abandon(
   code: 'NOT_STARTED_IN_TIME' | 'RUN_LOST',
   message: string,
 ): Promise<void> {
-  if (await abandonOperation(deps.db, operationId, null, { code, message }, WRITE_SETTLED_MS)) {
+  if (await abandonOperation(deps.db, operationId, { code, message })) {
     deps.logger.error({ operationId, code }, message);
   }
 }

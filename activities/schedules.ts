@@ -3,7 +3,7 @@
  * the schedule.
  * @module
  */
-import { existingSchedules, vendorRefs } from '../db/operation-context.ts';
+import { existingSchedule, vendorRefs } from '../db/operation-context.ts';
 import { stepsOf } from '../db/steps.ts';
 import { markManagerUsed } from '../db/watches.ts';
 import type { BackupSchedule } from '../domain/schedules.ts';
@@ -32,7 +32,7 @@ export async function bringSchedule(
   const manager = await deps.managers.connect(managerId);
   await markManagerUsed(deps.db, managerId);
   const vm = await protectedVm(deps, attempt, managerId);
-  const existing = (await existingSchedules(deps.db, attempt.vm.id)).find((known) => known.managerId === managerId);
+  const existing = await existingSchedule(deps.db, attempt.vm.id, managerId);
   await attempt.keepForUndo({ schedule: existing?.schedule ?? null, scheduleRef: existing?.ref ?? null });
   if (wanted === undefined) {
     await manager.system.removeSchedule(attempt.call, vm, existing?.ref);
@@ -64,7 +64,7 @@ async function afterRestore(deps: Dependencies, attempt: StepAttempt, managerId:
   const steps = await stepsOf(deps.db, attempt.operation.id);
   const refreshed = steps.find((step) => step.name === 'REFRESH');
   if (refreshed?.made?.referenceChanged !== true) return { skipped: 'the virtual machine kept its reference' };
-  const existing = (await existingSchedules(deps.db, attempt.vm.id)).find((known) => known.managerId === managerId);
+  const existing = await existingSchedule(deps.db, attempt.vm.id, managerId);
   if (existing === undefined) return { skipped: 'the virtual machine has no backup schedule' };
   return bringSchedule(deps, attempt, managerId, existing.schedule);
 }

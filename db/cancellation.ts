@@ -6,12 +6,13 @@
 import { sql } from 'kysely';
 import { kindSlug, type OperationError } from '../domain/operations.ts';
 import { backupPluginType } from '../domain/plugin-types.ts';
-import type { Database, Queryable } from './connect.ts';
-import { recordEvent } from './events.ts';
-import { closeOperation } from './finish.ts';
-import { type OperationRow, sentenceStart } from './operations.ts';
-import { sessionOfOperation } from './sessions.ts';
 import { sessionEnded } from '../domain/results.ts';
+import type { Database, Queryable } from './connect.ts';
+import { recordOperationEvent } from './events.ts';
+import { closeOperation } from './finish.ts';
+import { lockOperation, type OperationRow, sentenceStart } from './operations.ts';
+import { sessionOfOperation } from './sessions.ts';
+import { vmName } from './virtual-machines.ts';
 
 /** What may be done about a wish to cancel. */
 export type CancelDecision = 'PREVENTED' | 'ROLLING_BACK' | 'TOO_LATE';
@@ -61,16 +62,6 @@ export async function cancelOperation(
     const tell = answer.decision === 'ROLLING_BACK' && finishedAt === null && runId !== null;
     return { ...answer, run: tell ? { workflowId, runId } : null };
   });
-}
-
-function lockOperation(trx: Queryable, id: string, tenant: string | null): Promise<OperationRow | undefined> {
-  return trx
-    .selectFrom('operation')
-    .selectAll()
-    .where('id', '=', id)
-    .$if(tenant !== null, (q) => q.where('enterprise_id', '=', tenant as string))
-    .forUpdate()
-    .executeTakeFirst();
 }
 
 async function decide(trx: Queryable, operation: OperationRow, by: string, byItsRun: boolean): Promise<CancelAnswer> {
@@ -167,21 +158,10 @@ async function promise(trx: Queryable, operation: OperationRow, by: string): Pro
     .set({ cancel_requested_at: sql<Date>`now()`, cancel_requested_by: by })
     .where('id', '=', operation.id)
     .execute();
-  const vm = await trx
-    .selectFrom('virtual_machine')
-    .select('name')
-    .where('id', '=', operation.vm_id)
-    .executeTakeFirstOrThrow();
-  await recordEvent(trx, {
-    entity: 'VIRTUAL_MACHINE',
+  await recordOperationEvent(trx, operation, {
     action: 'CANCEL_REQUESTED',
     severity: 'INFO',
-    message: `A cancel of the ${kindSlug(operation.kind)} of ${vm.name} was asked for by ${by}.`,
-    enterpriseId: operation.enterprise_id,
-    datacenterId: operation.datacenter_id,
-    vmId: operation.vm_id,
-    entityId: operation.vm_id,
-    operationId: operation.id,
+    message: `A cancel of the ${kindSlug(operation.kind)} of ${await vmName(trx, operation.vm_id)} was asked for by ${by}.`,
     principal: by,
   });
 }

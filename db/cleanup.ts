@@ -7,7 +7,7 @@ import type { StepName } from '../domain/operations.ts';
 import type { Leftover } from '../domain/residue.ts';
 import type { BackupSchedule } from '../domain/schedules.ts';
 import type { Queryable } from './connect.ts';
-import { existingSchedules } from './operation-context.ts';
+import { existingSchedule } from './operation-context.ts';
 import { type OperationRow, operationById } from './operations.ts';
 
 /** What an operation left behind and nobody has cleared, oldest first. */
@@ -44,10 +44,13 @@ export interface Since {
 }
 
 /** The operation that a cleanup clears up after, and what has become of its VM since. */
-export async function cleanedOperation(
-  db: Queryable,
-  cleanup: OperationRow,
-): Promise<{ readonly operation: OperationRow; readonly since: Since }> {
+export interface CleanedOperation {
+  readonly operation: OperationRow;
+  readonly since: Since;
+}
+
+/** Finds the operation that a cleanup clears up after. */
+export async function cleanedOperation(db: Queryable, cleanup: OperationRow): Promise<CleanedOperation> {
   const operation = await operationById(db, cleanup.request.cleansUp ?? '');
   if (operation === undefined) throw new Error(`cleanup ${cleanup.id} does not say what it cleans up`);
   const looked = sql<boolean>`exists (
@@ -101,7 +104,7 @@ export async function promisedSchedule(
     .limit(1)
     .executeTakeFirst();
   if (newest !== undefined) return newest.desired.schedules?.find((wanted) => wanted.managerId === managerId);
-  return (await existingSchedules(db, operation.vm_id)).find((known) => known.managerId === managerId)?.schedule;
+  return (await existingSchedule(db, operation.vm_id, managerId))?.schedule;
 }
 
 /** The newest reconfigure, apart from one operation, whose change of the hardware is still to be taken back. */

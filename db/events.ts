@@ -4,6 +4,7 @@
  */
 import type { NewEvent } from '../domain/events.ts';
 import { plannedOnce, type Queryable } from './connect.ts';
+import type { OperationRow } from './operations.ts';
 
 /** Writes one event. */
 export async function recordEvent(db: Queryable, event: NewEvent): Promise<void> {
@@ -25,4 +26,21 @@ export async function recordEvent(db: Queryable, event: NewEvent): Promise<void>
     })
     .modifyEnd(plannedOnce)
     .execute();
+}
+
+/** Writes an event about the VM of an operation, on behalf of that operation. */
+export function recordOperationEvent(
+  db: Queryable,
+  operation: Pick<OperationRow, 'id' | 'vm_id' | 'enterprise_id' | 'datacenter_id'>,
+  event: Pick<NewEvent, 'action' | 'severity' | 'message' | 'errorCode' | 'details' | 'principal'>,
+): Promise<void> {
+  return recordEvent(db, {
+    ...event,
+    entity: 'VIRTUAL_MACHINE',
+    enterpriseId: operation.enterprise_id,
+    datacenterId: operation.datacenter_id,
+    vmId: operation.vm_id,
+    entityId: operation.vm_id,
+    operationId: operation.id,
+  });
 }

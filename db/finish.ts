@@ -7,17 +7,17 @@ import { sql, type UpdateObject } from 'kysely';
 import { errorDefinition, isErrorCode } from '../domain/errors.ts';
 import { OPERATION_ACTIONS, type Severity } from '../domain/events.ts';
 import type { OperationError, StepName, TerminalState } from '../domain/operations.ts';
+import { sessionSucceeded } from '../domain/results.ts';
 import type { VmState } from '../domain/virtual-machines.ts';
 import type { StepMade } from './columns.ts';
 import { type Database, plannedOnce, type Queryable } from './connect.ts';
-import { recordEvent } from './events.ts';
+import { recordOperationEvent } from './events.ts';
 import { closeIntents } from './intents.ts';
 import { heldBy, NO_MANAGER, type OperationRow, sentenceStart } from './operations.ts';
 import { clearResidue, isLeftover, type NamedResidue, nameResidue, recordResidue } from './residue.ts';
 import type { DB } from './schema.ts';
 import { sessionOfOperation } from './sessions.ts';
 import { endInterruptedSteps, type StepRow, stepsOf } from './steps.ts';
-import { sessionSucceeded } from '../domain/results.ts';
 import { markUncertain, settleSchedule } from './vm-schedules.ts';
 
 /** How an operation ends. */
@@ -83,54 +83,24 @@ function trueError(operation: OperationRow, outcome: TerminalState, error: Opera
 }
 
 /**
- * Ends an operation that no run will end: it could not be started, or its run was lost. Every step that was begun and
- * not undone is named as residue.
- * @param expectedRunId the run that was found lost; `null`: none was ever bound. With another one nothing is changed.
- *
- * The fence grows first: an activity of the lost run that is still at work may write nothing more. The lock is freed
- * only when nothing that it was permitted to write can still take effect.
- * @param settleMs after how long a permitted write can have no further effect.
- * @returns whether this call ended it; false also while a write may still be on its way: ask again later.
+ * Ends an operation that no run has ever taken up, and that nobody expects any more: nothing of it was begun.
+ * @returns false when a run has taken it up in the meantime, or it has ended.
  */
-export async function abandonOperation(
-  db: Database,
-  operationId: string,
-  expectedRunId: string | null,
-  error: OperationError,
-  settleMs: number,
-): Promise<boolean> {
+export async function abandonOperation(db: Database, operationId: string, error: OperationError): Promise<boolean> {
   return db.transaction().execute(async (trx) => {
     const operation = await trx
-      .selectFrom('operation as o')
-      .selectAll('o')
-      .where('o.id', '=', operationId)
-      .where('o.finished_at', 'is', null)
-      .where('o.run_id', expectedRunId === null ? 'is' : '=', expectedRunId)
+      .selectFrom('operation')
+      .selectAll()
+      .where('id', '=', operationId)
+      .where('finished_at', 'is', null)
+      .where('run_id', 'is', null)
+      .where('recovery', '=', 0)
       .forUpdate()
       .executeTakeFirst();
     if (operation === undefined) return false;
-    if (!(await everythingSettled(trx, operationId, settleMs))) return false;
-    await closeOperation(trx, operation, { outcome: 'FAILED', error }, true);
+    await closeOperation(trx, operation, { outcome: 'FAILED', error }, false);
     return true;
   });
-}
-
-/** Whether no step of the operation has a write under way. From the first question on no step may begin another one. */
-export async function everythingSettled(trx: Queryable, operationId: string, settleMs: number): Promise<boolean> {
-  // The newest epoch belongs to nobody now, so no attempt gets a permission any more.
-  await trx
-    .updateTable('step')
-    .set({ epoch: sql<number>`epoch + 1` })
-    .where('operation_id', '=', operationId)
-    .execute();
-  const unsettled = await trx
-    .selectFrom('step')
-    .select('name')
-    .where('operation_id', '=', operationId)
-    .where('attempt_ended_at', 'is', null)
-    .where('write_permitted_at', '>', sql<Date>`now() - ${settleMs} * interval '1 millisecond'`)
-    .executeTakeFirst();
-  return unsettled === undefined;
 }
 
 /**
@@ -305,16 +275,10 @@ async function recordEnd(
     .limit(1)
     .modifyEnd(plannedOnce)
     .executeTakeFirst();
-  await recordEvent(trx, {
-    entity: 'VIRTUAL_MACHINE',
+  await recordOperationEvent(trx, operation, {
     action: OPERATION_ACTIONS[operation.kind].end,
     severity: SEVERITY[ending.outcome],
     message: `${what} ended ${ending.outcome}${why.replace(/\.?$/, '.')}${left}`,
-    enterpriseId: operation.enterprise_id,
-    datacenterId: operation.datacenter_id,
-    vmId: vm.id,
-    entityId: vm.id,
-    operationId: operation.id,
     errorCode: ending.error?.code ?? null,
     principal: operation.requested_by,
     details: {

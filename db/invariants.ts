@@ -9,6 +9,7 @@
 import { sql } from 'kysely';
 import { kindSlug, type OperationKind } from '../domain/operations.ts';
 import type { Queryable } from './connect.ts';
+import { waitingSince } from './operation-starts.ts';
 
 /** Each invariant with the rule that it states. */
 export const INVARIANTS = {
@@ -104,7 +105,6 @@ export async function operationsWithoutLock(db: Queryable, ageMs: number): Promi
 
 /** Open operations that no run has taken up, since they were requested or handed over to a recovery. */
 export async function operationsNotTakenUp(db: Queryable, ageMs: number): Promise<BrokenRow[]> {
-  const waitingSince = sql<Date>`greatest(o.created_at, o.handed_over_at)`;
   const rows = await db
     .selectFrom('operation as o')
     .innerJoin('virtual_machine as vm', 'vm.id', 'o.vm_id')

@@ -5,6 +5,7 @@
 import { sql } from 'kysely';
 import type { OperationKind, OperationState } from '../domain/operations.ts';
 import type { Database, Queryable } from './connect.ts';
+import { waitingSince } from './operation-starts.ts';
 import { needsWatch } from './watches.ts';
 
 export type DatabaseMetrics = Awaited<ReturnType<typeof readMetrics>>;
@@ -49,11 +50,11 @@ function openOperations(
 /** Operations that no run has taken up yet, and for how long the oldest of them waits, in seconds. */
 function operationsWaiting(db: Queryable) {
   return db
-    .selectFrom('operation')
+    .selectFrom('operation as o')
     .select((eb) => eb.fn.countAll<number>().as('count'))
-    .select(secondsSince(sql`min(greatest(created_at, handed_over_at))`).as('oldest_seconds'))
-    .where('finished_at', 'is', null)
-    .where('run_id', 'is', null)
+    .select(secondsSince(sql`min(${waitingSince})`).as('oldest_seconds'))
+    .where('o.finished_at', 'is', null)
+    .where('o.run_id', 'is', null)
     .executeTakeFirstOrThrow();
 }
 

@@ -245,6 +245,15 @@ export async function existingSchedules(db: Queryable, vmId: string): Promise<Ex
   }));
 }
 
+/** The schedule that exists for the VM in one manager now. */
+export async function existingSchedule(
+  db: Queryable,
+  vmId: string,
+  managerId: string,
+): Promise<ExistingSchedule | undefined> {
+  return (await existingSchedules(db, vmId)).find((known) => known.managerId === managerId);
+}
+
 /** Managers that know the VM: a session of theirs may be working on it. */
 export async function managersKnowing(db: Queryable, vmId: string): Promise<string[]> {
   const rows = await db

@@ -32,12 +32,14 @@ export function startableOperation(db: Queryable, operationId: string) {
   return startable(db).where('o.id', '=', operationId).modifyEnd(plannedOnce).executeTakeFirstOrThrow();
 }
 
+/** Since when the operation `o` has waited for its run, or for its newest recovery. */
+export const waitingSince = sql<Date>`coalesce(o.handed_over_at, o.created_at)`;
+
 /**
  * Operations that no run has taken up, oldest first, with their age in milliseconds by the database's clock: since they
  * were requested, or since their last run was lost.
  */
 export function unboundOperations(db: Queryable, olderThanMs: number) {
-  const waitingSince = sql<Date>`coalesce(o.handed_over_at, o.created_at)`;
   return startable(db)
     .select(sql<number>`extract(epoch from now() - ${waitingSince})::float8 * 1000`.as('age_ms'))
     .where('o.finished_at', 'is', null)

@@ -12,7 +12,7 @@ import { kindSlug, type OperationKind, type OperationOrigin, workflowId } from '
 import type { PlannedStep } from '../domain/plan.ts';
 import type { DesiredConfiguration, OperationRequest } from './columns.ts';
 import { plannedOnce, type Queryable } from './connect.ts';
-import { recordEvent } from './events.ts';
+import { recordOperationEvent } from './events.ts';
 import { newId } from './ids.ts';
 import type { DB, OperationTable } from './schema.ts';
 
@@ -93,17 +93,11 @@ export async function requestOperation(trx: Queryable, wanted: NewOperation): Pr
     .execute();
   await insertSteps(trx, id, wanted.steps);
   const forced = wanted.request.forceUndeploy === true;
-  await recordEvent(trx, {
-    entity: 'VIRTUAL_MACHINE',
+  await recordOperationEvent(trx, operation, {
     action: OPERATION_ACTIONS[kind].begin,
     // It may leave something behind on purpose.
     severity: forced ? 'WARN' : 'INFO',
     message: `${forced ? 'A forced undeploy' : sentenceStart(kind)} of ${vm.name} was requested by ${wanted.requestedBy}.`,
-    enterpriseId: vm.enterpriseId,
-    datacenterId: vm.datacenterId,
-    vmId: vm.id,
-    entityId: vm.id,
-    operationId: id,
     principal: wanted.requestedBy,
     details: { request: wanted.request },
   });
@@ -185,6 +179,20 @@ export function sentenceStart(kind: OperationKind): string {
 /** The operation, or `undefined`. */
 export function operationById(db: Queryable, id: string): Promise<OperationRow | undefined> {
   return db.selectFrom('operation').selectAll().where('id', '=', id).executeTakeFirst();
+}
+
+/**
+ * The operation, kept from changing until the transaction ends.
+ * @param tenant whose operations may be seen; `null`: everybody's.
+ */
+export function lockOperation(trx: Queryable, id: string, tenant: string | null): Promise<OperationRow | undefined> {
+  return trx
+    .selectFrom('operation')
+    .selectAll()
+    .where('id', '=', id)
+    .$if(tenant !== null, (q) => q.where('enterprise_id', '=', tenant as string))
+    .forUpdate()
+    .executeTakeFirst();
 }
 
 /** The operation while it is open, the run is its own and it holds the lock with its fence. */

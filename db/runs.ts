@@ -5,7 +5,7 @@
 import { sql } from 'kysely';
 import { workflowId } from '../domain/operations.ts';
 import { type Database, plannedOnce, type Queryable } from './connect.ts';
-import { recordEvent } from './events.ts';
+import { recordOperationEvent } from './events.ts';
 import { heldBy, type OperationRow, sentenceStart } from './operations.ts';
 
 /** A run of a workflow, as Temporal names it. */
@@ -106,16 +106,10 @@ export async function handOver(
       })
       .where('operation_id', '=', operationId)
       .execute();
-    await recordEvent(trx, {
-      entity: 'VIRTUAL_MACHINE',
+    await recordOperationEvent(trx, operation, {
       action: 'RUN_LOST',
       severity: 'WARN',
       message: `${sentenceStart(kind)} of ${vmName} is taken over by a recovery run: ${lost}.`,
-      enterpriseId: operation.enterprise_id,
-      datacenterId: operation.datacenter_id,
-      vmId,
-      entityId: vmId,
-      operationId,
       details: { lost, recovery, lostWorkflowId: operation.workflow_id, lostRunId },
     });
     return true;

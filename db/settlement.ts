@@ -8,10 +8,11 @@ import { HoldfastError } from '../domain/errors.ts';
 import { kindSlug, type OperationError } from '../domain/operations.ts';
 import type { Settlement } from './columns.ts';
 import type { Database, Queryable } from './connect.ts';
-import { recordEvent } from './events.ts';
-import { closeOperation, everythingSettled } from './finish.ts';
-import type { OperationRow } from './operations.ts';
+import { recordOperationEvent } from './events.ts';
+import { closeOperation } from './finish.ts';
+import { lockOperation, type OperationRow } from './operations.ts';
 import { stepsOf } from './steps.ts';
+import { vmName } from './virtual-machines.ts';
 
 /** An operation that has been at one thing for so long may be settled. Milliseconds. */
 export const SETTLEABLE_AFTER_MS = 3_600_000;
@@ -34,13 +35,7 @@ export interface SettlementWish {
  */
 export async function requestSettlement(db: Database, wish: SettlementWish): Promise<boolean> {
   return db.transaction().execute(async (trx) => {
-    const operation = await trx
-      .selectFrom('operation')
-      .selectAll()
-      .where('id', '=', wish.operationId)
-      .$if(wish.tenant !== null, (q) => q.where('enterprise_id', '=', wish.tenant as string))
-      .forUpdate()
-      .executeTakeFirst();
+    const operation = await lockOperation(trx, wish.operationId, wish.tenant);
     if (operation === undefined) return false;
     if (isSettledAs(operation, wish)) return true;
     await requireSettleable(trx, operation);
@@ -148,21 +143,10 @@ async function settle(trx: Queryable, operation: OperationRow, wish: SettlementW
     })
     .where('id', '=', operation.id)
     .execute();
-  const vm = await trx
-    .selectFrom('virtual_machine')
-    .select('name')
-    .where('id', '=', operation.vm_id)
-    .executeTakeFirstOrThrow();
-  await recordEvent(trx, {
-    entity: 'VIRTUAL_MACHINE',
+  await recordOperationEvent(trx, operation, {
     action: 'SETTLE_REQUESTED',
     severity: 'WARN',
-    message: `${by} decided that the ${kindSlug(operation.kind)} of ${vm.name} ends ${outcome}: ${reason}`,
-    enterpriseId: operation.enterprise_id,
-    datacenterId: operation.datacenter_id,
-    vmId: operation.vm_id,
-    entityId: operation.vm_id,
-    operationId: operation.id,
+    message: `${by} decided that the ${kindSlug(operation.kind)} of ${await vmName(trx, operation.vm_id)} ends ${outcome}: ${reason}`,
     principal: by,
     details: { outcome, reason },
   });
@@ -175,18 +159,31 @@ async function settle(trx: Queryable, operation: OperationRow, wish: SettlementW
  */
 export async function trySettle(db: Database, operationId: string, settleMs: number): Promise<boolean> {
   return db.transaction().execute(async (trx) => {
-    const operation = await trx
-      .selectFrom('operation')
-      .selectAll()
-      .where('id', '=', operationId)
-      .forUpdate()
-      .executeTakeFirst();
+    const operation = await lockOperation(trx, operationId, null);
     if (operation === undefined || operation.finished_at !== null) return true;
     const { settlement } = operation;
     if (settlement === null || !(await everythingSettled(trx, operationId, settleMs))) return false;
     await closeOperation(trx, operation, { outcome: settlement.outcome, error: errorOf(settlement) }, true);
     return true;
   });
+}
+
+/** Whether no step of the operation has a write under way. From the first question on no step may begin another one. */
+async function everythingSettled(trx: Queryable, operationId: string, settleMs: number): Promise<boolean> {
+  // The newest epoch belongs to nobody now, so no attempt gets a permission any more.
+  await trx
+    .updateTable('step')
+    .set({ epoch: sql<number>`epoch + 1` })
+    .where('operation_id', '=', operationId)
+    .execute();
+  const unsettled = await trx
+    .selectFrom('step')
+    .select('name')
+    .where('operation_id', '=', operationId)
+    .where('attempt_ended_at', 'is', null)
+    .where('write_permitted_at', '>', sql<Date>`now() - ${settleMs} * interval '1 millisecond'`)
+    .executeTakeFirst();
+  return unsettled === undefined;
 }
 
 function errorOf({ outcome, reason, by }: Settlement): OperationError | null {

@@ -63,3 +63,9 @@ export async function vmOfResult(
   if (enterpriseId !== null) query = query.where('enterprise_id', '=', enterpriseId);
   return (await query.executeTakeFirst())?.vm_id;
 }
+
+/** The VM's name. */
+export async function vmName(db: Queryable, vmId: string): Promise<string> {
+  const row = await db.selectFrom('virtual_machine').select('name').where('id', '=', vmId).executeTakeFirstOrThrow();
+  return row.name;
+}

@@ -15,7 +15,7 @@ import pg from 'pg';
 import { embeddedUrlIfRunning } from '../../db/embedded.ts';
 import { type Answer, developmentClient, setUp } from '../acceptance/client.ts';
 import { freePorts, type Part, RunningSystem } from '../acceptance/running-system.ts';
-import { avamarConsole } from './avamar-console.ts';
+import { avamarConsole } from '../avamar-console.ts';
 import { Holds } from './holds.ts';
 import { type SimulatorState, simulatorState } from './simulator-state.ts';
 

@@ -9,14 +9,6 @@ beforeAll(async () => {
 });
 afterAll(() => world.stop());
 
-const request = (vmId: string) => ({ principal: world.principal, vmId, body: {} });
-
-async function deployed(name: string): Promise<string> {
-  const vmId = await world.newVm(name, [gold]);
-  await world.ended((await world.requests.deploy(request(vmId))).operationId);
-  return vmId;
-}
-
 const content = async (vmId: string, text?: string): Promise<string> => {
   const url = `${world.hypervisorUrl}/vms/${vmId}/disks/data/content`;
   if (text !== undefined) {
@@ -36,8 +28,8 @@ const copies = (resultId: string) =>
   world.db.selectFrom('result_copy').selectAll().where('result_id', '=', resultId).execute();
 
 test('a backup is listed IN_PROGRESS as soon as its session is known, and locks the VM until it is recorded', async () => {
-  const vmId = await deployed('back-1');
-  const { operationId } = await world.requests.backup(request(vmId));
+  const vmId = await world.deployed('back-1', [gold]);
+  const { operationId } = await world.requests.backup(world.request(vmId));
   const [running] = await until(
     'the result is listed',
     () => results(vmId),
@@ -48,7 +40,7 @@ test('a backup is listed IN_PROGRESS as soon as its session is known, and locks 
     operation_id: operationId,
     reason: 'the backup system backs it up',
   });
-  await expect(world.requests.powerOff(request(vmId))).rejects.toMatchObject({ code: 'VM_LOCKED' });
+  await expect(world.requests.powerOff(world.request(vmId))).rejects.toMatchObject({ code: 'VM_LOCKED' });
 
   expect(await world.ended(operationId)).toMatchObject({ state: 'SUCCEEDED', progress: 100 });
   expect(await world.story(operationId)).toEqual(['REQUEST_BACKUP DONE', 'WATCH DONE', 'RECORD DONE']);
@@ -61,14 +53,14 @@ test('a backup is listed IN_PROGRESS as soon as its session is known, and locks 
 });
 
 test('a backup that fails in the backup system stays listed, with the vendor’s words', async () => {
-  const vmId = await deployed('back-2');
+  const vmId = await world.deployed('back-2', [gold]);
   await world.avamarOutcome({
     clientName: 'back-2',
     state: 'FAILURE',
     codeReason: 'snapshot creation failed',
     times: 1,
   });
-  const { operationId } = await world.requests.backup(request(vmId));
+  const { operationId } = await world.requests.backup(world.request(vmId));
   expect(await world.ended(operationId)).toMatchObject({ state: 'FAILED', error: { code: 'BACKUP_FAILED' } });
   const [failed] = await results(vmId);
   expect(failed).toMatchObject({ status: 'FAILED' });
@@ -79,9 +71,9 @@ test('a backup that fails in the backup system stays listed, with the vendor’s
 });
 
 test('a restore brings the data back, also into the VM that was deployed again', async () => {
-  const vmId = await deployed('back-3');
+  const vmId = await world.deployed('back-3', [gold]);
   await content(vmId, 'precious');
-  await world.ended((await world.requests.backup(request(vmId))).operationId);
+  await world.ended((await world.requests.backup(world.request(vmId))).operationId);
   const [result] = await results(vmId);
   const restore = { principal: world.principal, resultId: result?.id ?? '', body: {} };
   await expect(world.requests.restore(restore)).rejects.toMatchObject({
@@ -89,14 +81,14 @@ test('a restore brings the data back, also into the VM that was deployed again',
   });
 
   await content(vmId, 'destroyed');
-  await world.ended((await world.requests.powerOff(request(vmId))).operationId);
+  await world.ended((await world.requests.powerOff(world.request(vmId))).operationId);
   const first = await world.requests.restore(restore);
   expect(await world.ended(first.operationId)).toMatchObject({ state: 'SUCCEEDED', error: null });
   expect(await content(vmId)).toBe('precious');
 
-  await world.ended((await world.requests.undeploy(request(vmId))).operationId);
-  await world.ended((await world.requests.deploy(request(vmId))).operationId);
-  await world.ended((await world.requests.powerOff(request(vmId))).operationId);
+  await world.ended((await world.requests.undeploy(world.request(vmId))).operationId);
+  await world.ended((await world.requests.deploy(world.request(vmId))).operationId);
+  await world.ended((await world.requests.powerOff(world.request(vmId))).operationId);
   expect(await content(vmId)).not.toBe('precious');
   const second = await world.requests.restore(restore);
   expect(await world.ended(second.operationId)).toMatchObject({ state: 'SUCCEEDED', error: null });
@@ -107,7 +99,7 @@ test('a restore brings the data back, also into the VM that was deployed again',
 });
 
 test('a start whose answer is lost is found again: one backup, not two', async () => {
-  const vmId = await deployed('back-4');
+  const vmId = await world.deployed('back-4', [gold]);
   await world.breakAvamar({
     method: 'POST',
     path: '/api/v1/clients/[^/]+/backup$',
@@ -115,7 +107,7 @@ test('a start whose answer is lost is found again: one backup, not two', async (
     times: 1,
     action: { drop: true },
   });
-  const { operationId } = await world.requests.backup(request(vmId));
+  const { operationId } = await world.requests.backup(world.request(vmId));
   expect(await world.ended(operationId, 60_000)).toMatchObject({ state: 'SUCCEEDED' });
   expect(await results(vmId)).toHaveLength(1);
   const { content: activities } = await world.avamar('GET', '/activities?domain=/&recursive=true&size=500');
@@ -125,7 +117,7 @@ test('a start whose answer is lost is found again: one backup, not two', async (
 }, 90_000);
 
 test('a backup that the backup system begins by itself locks the VM and leaves a result', async () => {
-  const vmId = await deployed('back-5');
+  const vmId = await world.deployed('back-5', [gold]);
   await world.backupsTake(4);
   const [group] = (await world.avamar('GET', '/groups?domain=/&recursive=true&size=500')).content.filter(
     (candidate: { name: string }) => candidate.name.includes(vmId),
@@ -145,7 +137,7 @@ test('a backup that the backup system begins by itself locks the VM and leaves a
 });
 
 test('an undeploy is refused before any effect while the backup system works on the VM', async () => {
-  const vmId = await deployed('back-6');
+  const vmId = await world.deployed('back-6', [gold]);
   await world.backupsTake(1);
   await world.db.deleteFrom('manager_watch').execute();
   const [ref] = await world.db
@@ -156,7 +148,7 @@ test('an undeploy is refused before any effect while the backup system works on 
     .execute();
   await world.avamar('POST', `/clients/${ref?.ref}/backup`, { targets: [{ name: 'ALL', pluginNumber: 1016 }] });
   try {
-    const { operationId } = await world.requests.undeploy(request(vmId));
+    const { operationId } = await world.requests.undeploy(world.request(vmId));
     expect(await world.ended(operationId)).toMatchObject({
       state: 'ROLLED_BACK',
       error: { code: 'VM_BEING_BACKED_UP' },
@@ -174,9 +166,9 @@ test('an undeploy is refused before any effect while the backup system works on 
 });
 
 test('cancelling a backup stops it in the backup system and says so', async () => {
-  const vmId = await deployed('back-7');
+  const vmId = await world.deployed('back-7', [gold]);
   await world.backupsTake(60);
-  const { operationId } = await world.requests.backup(request(vmId));
+  const { operationId } = await world.requests.backup(world.request(vmId));
   await until(
     'the session is known',
     () => results(vmId),

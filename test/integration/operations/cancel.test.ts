@@ -25,10 +25,6 @@ const cancel = (operationId: string) => world.requests.cancel({ principal: world
 const machine = async (vmId: string) => (await world.hypervisorVms()).find(({ id }) => id === vmId);
 const effects = async (vmId: string) =>
   (await world.hypervisorEffects()).filter(({ id }) => id === vmId).map(({ kind }) => kind);
-const groups = async (vmId: string): Promise<string[]> =>
-  (await world.avamar('GET', '/groups?domain=/&recursive=true&size=500')).content
-    .map((group: { name: string }) => group.name)
-    .filter((name: string) => name.includes(vmId));
 
 /** The requests of an API that cannot reach Temporal. */
 function cutOff() {
@@ -39,15 +35,6 @@ function cutOff() {
       connection: { withDeadline: () => Promise.reject(new Error('Temporal is away')) },
     } as unknown as Client,
   });
-}
-
-async function runFailure(operationId: string): Promise<string> {
-  const { workflow_id: workflowId } = await world.operation(operationId);
-  const failure = await world.client.workflow
-    .getHandle(workflowId)
-    .result()
-    .catch((error: { cause?: unknown }) => error.cause);
-  return JSON.stringify(failure);
 }
 
 describe('before a run has taken it up', () => {
@@ -69,7 +56,7 @@ describe('before a run has taken it up', () => {
     const { operationId } = await world.requests.deploy(world.request(vmId));
     expect(await cancel(operationId)).toMatchObject({ decision: 'PREVENTED' });
     await world.startWorker();
-    expect(await runFailure(operationId)).toContain('FENCED');
+    expect(await world.runFailure(operationId)).toContain('FENCED');
     expect(await effects(vmId)).toEqual([]);
     expect(await cancel(operationId)).toMatchObject({ decision: 'PREVENTED' });
   });
@@ -94,7 +81,7 @@ describe('a deploy', () => {
         cancel_requested_by: 'platform',
       });
       expect(await machine(vmId)).toBeUndefined();
-      expect(await groups(vmId)).toEqual([]);
+      expect(await world.groups(vmId)).toEqual([]);
       expect(await world.residue(operationId)).toEqual([]);
       expect(await world.vm(vmId)).toMatchObject({ state: 'NOT_ALLOCATED', operation_id: null });
       expect(await cancel(operationId)).toMatchObject({ decision: 'ROLLING_BACK' });
@@ -116,7 +103,7 @@ describe('a deploy', () => {
       await world.mendAvamar();
       expect(await world.ended(operationId, WITH_SETTLING)).toMatchObject({ state: 'CANCELLED' });
       expect(await machine(vmId)).toBeUndefined();
-      expect(await groups(vmId)).toEqual([]);
+      expect(await world.groups(vmId)).toEqual([]);
     },
     WITH_SETTLING * 1.5,
   );
@@ -127,7 +114,7 @@ describe('a reconfigure', () => {
     'before its point of no return puts back hardware and schedule',
     async () => {
       const vmId = await world.deployed('grow-1', [gold]);
-      const before = [await machine(vmId), await groups(vmId)];
+      const before = [await machine(vmId), await world.groups(vmId)];
       await world.breakHypervisor({
         method: 'PATCH',
         path: `/vms/${vmId}$`,
@@ -146,7 +133,7 @@ describe('a reconfigure', () => {
       expect(await cancel(operationId)).toMatchObject({ decision: 'ROLLING_BACK' });
       await world.mendHypervisor();
       expect(await world.ended(operationId, WITH_SETTLING)).toMatchObject({ state: 'CANCELLED' });
-      expect([await machine(vmId), await groups(vmId)]).toEqual(before);
+      expect([await machine(vmId), await world.groups(vmId)]).toEqual(before);
       expect(await world.vm(vmId)).toMatchObject({ state: 'ON', cpu: 2, backup_policies: [{ policyId: gold }] });
     },
     WITH_SETTLING * 1.5,
@@ -181,7 +168,7 @@ describe('an undeploy', () => {
     'before its point of no return puts back power and schedule',
     async () => {
       const vmId = await world.deployed('gone-1', [gold]);
-      const before = await groups(vmId);
+      const before = await world.groups(vmId);
       await world.breakHypervisor({ method: 'PUT', path: '/power$', when: 'after', times: 1, action: { hold: true } });
       const { operationId } = await world.requests.undeploy(world.request(vmId));
       await world.hypervisorHolds();
@@ -189,7 +176,7 @@ describe('an undeploy', () => {
       await world.mendHypervisor();
       expect(await world.ended(operationId, WITH_SETTLING)).toMatchObject({ state: 'CANCELLED' });
       expect(await machine(vmId)).toMatchObject({ power: 'ON' });
-      expect(await groups(vmId)).toEqual(before);
+      expect(await world.groups(vmId)).toEqual(before);
       expect(await existingSchedules(world.db, vmId)).toMatchObject([{ uncertain: false }]);
       expect(await world.vm(vmId)).toMatchObject({ state: 'ON', operation_id: null });
     },

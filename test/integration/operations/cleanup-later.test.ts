@@ -61,9 +61,6 @@ async function cleanUp(operationId: string) {
   return world.ended(id, PATIENCE);
 }
 
-const uncleared = async (operationId: string) =>
-  (await world.residue(operationId)).filter((row) => row.cleared_at === null);
-
 /** The final change of disks is refused, or fails as told. */
 const breakCommit = (vmId: string, action: { status: number; body?: unknown } = BUSY) =>
   world.breakHypervisor({ method: 'PATCH', path: `/vms/${vmId}$`, body: '^(?!.*"cpu")', when: 'before', action });
@@ -120,10 +117,6 @@ async function settleAsFailed(operationId: string, name: 'COMMIT_DISKS' | 'RECON
 const policyOf = async (vmId: string) => (await world.vm(vmId)).backup_policies.map(({ policyId }) => policyId);
 const scheduled = async (vmId: string) =>
   (await existingSchedules(world.db, vmId)).map(({ schedule, uncertain }) => [schedule.policies[0]?.code, uncertain]);
-const groups = async (vmId: string): Promise<string[]> =>
-  (await world.avamar('GET', '/groups?domain=/&recursive=true&size=500')).content
-    .map((group: { name: string }) => group.name)
-    .filter((name: string) => name.includes(vmId));
 
 describe('of a reconfigure', () => {
   test(
@@ -195,7 +188,7 @@ describe('of a reconfigure', () => {
       expect(await machine(vmId)).toMatchObject({ cpu: 8 });
       expect((await machine(vmId)).disks).toContainEqual({ ...DATA, attached: true, content: 'weeks of work' });
       expect(await world.vm(vmId)).toMatchObject({ state: 'ON', cpu: 8, disks: [SYSTEM, DATA] });
-      expect(await uncleared(rolledBack)).toEqual([]);
+      expect(await world.uncleared(rolledBack)).toEqual([]);
     },
     PATIENCE * 2,
   );
@@ -208,7 +201,7 @@ describe('of a reconfigure', () => {
       const grown = { ...SYSTEM, sizeGiB: 30 };
       const growing = await reconfigure(vmId, { disks: [grown] });
       expect(await world.ended(growing)).toMatchObject({ state: 'SUCCEEDED' });
-      expect(await uncleared(left)).toMatchObject([{ step: 'COMMIT_DISKS' }]);
+      expect(await world.uncleared(left)).toMatchObject([{ step: 'COMMIT_DISKS' }]);
       expect(await world.operation(left)).toMatchObject({ needs_attention: true });
 
       const refused = await world.ended(await reconfigure(vmId, { disks: [grown, DATA] }));
@@ -252,12 +245,12 @@ describe('of a reconfigure', () => {
       await world.mendHypervisor();
       expect(await policyOf(vmId)).toEqual([silver]);
       expect(await scheduled(vmId)).toEqual([['SILVER', false]]);
-      expect((await uncleared(operationId)).map(({ system }) => system)).not.toContain('BACKUP_SYSTEM');
+      expect((await world.uncleared(operationId)).map(({ system }) => system)).not.toContain('BACKUP_SYSTEM');
 
       expect(await cleanUp(operationId)).toMatchObject({ state: 'SUCCEEDED' });
       expect(await policyOf(vmId)).toEqual([silver]);
       expect(await scheduled(vmId)).toEqual([['SILVER', false]]);
-      expect(await groups(vmId)).toHaveLength(1);
+      expect(await world.groups(vmId)).toHaveLength(1);
       // What was to be deleted is; nothing grows after an end that says that it failed.
       expect(await disksOf(vmId)).toEqual(['system']);
       expect(await world.vm(vmId)).toMatchObject({ state: 'ON', disks: [SYSTEM] });
@@ -338,7 +331,7 @@ describe('of an undeploy', () => {
       const effects = (await world.hypervisorEffects()).length;
       expect(await cleanUp(undeploy)).toMatchObject({ state: 'FAILED', error: { code: 'VM_BEING_BACKED_UP' } });
       expect(await world.hypervisorEffects()).toHaveLength(effects);
-      expect(await uncleared(undeploy)).not.toEqual([]);
+      expect(await world.uncleared(undeploy)).not.toEqual([]);
 
       await world.db.deleteFrom('session').where('id', '=', sessionId).execute();
       await world.mendAvamar();

@@ -22,12 +22,6 @@ afterEach(async () => {
 const cleanUp = async (operationId: string) =>
   world.ended((await world.requests.retryCleanup({ principal: world.principal, operationId })).operationId, PATIENCE);
 const machine = async (vmId: string) => (await world.hypervisorVms()).find(({ id }) => id === vmId);
-const uncleared = async (operationId: string) =>
-  (await world.residue(operationId)).filter((row) => row.cleared_at === null);
-const groups = async (vmId: string): Promise<string[]> =>
-  (await world.avamar('GET', '/groups?domain=/&recursive=true&size=500')).content
-    .map((group: { name: string }) => group.name)
-    .filter((name: string) => name.includes(vmId));
 
 /**
  * A VM whose deploy failed and could not be undone everywhere.
@@ -73,8 +67,8 @@ test(
   async () => {
     const { vmId, operationId } = await failedDeploy('left-1', { hypervisor: true, avamar: true });
     expect(await world.vm(vmId)).toMatchObject({ state: 'UNKNOWN', operation_id: null });
-    expect(await groups(vmId)).toHaveLength(1);
-    const left = await uncleared(operationId);
+    expect(await world.groups(vmId)).toHaveLength(1);
+    const left = await world.uncleared(operationId);
     expect(left.map(({ step, manager_id: managerId }) => [step, managerId])).toEqual(
       expect.arrayContaining([
         ['CONFIGURE', null],
@@ -87,7 +81,7 @@ test(
     expect(cleanup).toMatchObject({ kind: 'CLEANUP', state: 'SUCCEEDED', needs_attention: false });
     expect(await world.story(cleanup.id)).toEqual(['CLEAN_HYPERVISOR DONE', 'CLEAN_BACKUP_SYSTEM DONE']);
     expect(await machine(vmId)).toBeUndefined();
-    expect(await groups(vmId)).toEqual([]);
+    expect(await world.groups(vmId)).toEqual([]);
     expect(await world.vm(vmId)).toMatchObject({ state: 'NOT_ALLOCATED', operation_id: null });
     expect((await world.residue(operationId)).map((row) => row.cleared_by)).toEqual(left.map(() => cleanup.id));
     expect(await world.operation(operationId)).toMatchObject({ needs_attention: false, attention_reason: null });
@@ -114,8 +108,8 @@ test(
     expect(failed).toMatchObject({ state: 'FAILED', error: { code: 'HYPERVISOR_REFUSED' } });
     expect(await world.story(failed.id)).toEqual(['CLEAN_HYPERVISOR FAILED', 'CLEAN_BACKUP_SYSTEM DONE']);
     expect(await world.residue(failed.id)).toEqual([]);
-    expect((await uncleared(operationId)).map(({ system }) => system)).not.toContain('BACKUP_SYSTEM');
-    expect(await uncleared(operationId)).not.toEqual([]);
+    expect((await world.uncleared(operationId)).map(({ system }) => system)).not.toContain('BACKUP_SYSTEM');
+    expect(await world.uncleared(operationId)).not.toEqual([]);
     expect(await world.operation(operationId)).toMatchObject({ needs_attention: true });
     expect(await world.vm(vmId)).toMatchObject({ state: 'UNKNOWN' });
 
@@ -139,14 +133,14 @@ test(
     await expect(cleanUp(operationId)).rejects.toMatchObject({ code: 'NOTHING_TO_CLEAN' });
 
     await forgetClearing(operationId);
-    const before = [await machine(vmId), await groups(vmId), await existingSchedules(world.db, vmId)];
+    const before = [await machine(vmId), await world.groups(vmId), await existingSchedules(world.db, vmId)];
     const cleanup = await cleanUp(operationId);
     expect(cleanup.state).toBe('SUCCEEDED');
     expect(await world.story(cleanup.id)).toEqual(['CLEAN_BACKUP_SYSTEM SKIPPED']);
-    expect([await machine(vmId), await groups(vmId), await existingSchedules(world.db, vmId)]).toEqual(before);
-    expect(await groups(vmId)).toHaveLength(1);
+    expect([await machine(vmId), await world.groups(vmId), await existingSchedules(world.db, vmId)]).toEqual(before);
+    expect(await world.groups(vmId)).toHaveLength(1);
     expect(await world.vm(vmId)).toMatchObject({ state: 'ON' });
-    expect(await uncleared(operationId)).toEqual([]);
+    expect(await world.uncleared(operationId)).toEqual([]);
   },
   PATIENCE * 3,
 );
@@ -156,7 +150,7 @@ test(
   async () => {
     const { vmId, operationId } = await failedDeploy('again-2', { hypervisor: true });
     await world.ended((await world.requests.undeploy(world.request(vmId))).operationId);
-    expect(await uncleared(operationId)).toEqual([]);
+    expect(await world.uncleared(operationId)).toEqual([]);
     await world.ended((await world.requests.deploy(world.request(vmId))).operationId);
     await forgetClearing(operationId);
     const before = await machine(vmId);
@@ -166,7 +160,7 @@ test(
     expect(await machine(vmId)).toEqual(before);
     expect(await world.hypervisorEffects()).toHaveLength(effects);
     expect(await world.vm(vmId)).toMatchObject({ state: 'ON', operation_id: null });
-    expect(await uncleared(operationId)).toEqual([]);
+    expect(await world.uncleared(operationId)).toEqual([]);
   },
   PATIENCE * 3,
 );
@@ -179,8 +173,8 @@ test(
     const deploy = await world.ended((await world.requests.deploy(world.request(vmId))).operationId);
     expect(deploy.state).toBe('SUCCEEDED');
     expect(await world.story(deploy.id)).toContain('BACKUP_SCHEDULE DONE');
-    expect(await groups(vmId)).toEqual([]);
-    expect(await uncleared(operationId)).toEqual([]);
+    expect(await world.groups(vmId)).toEqual([]);
+    expect(await world.uncleared(operationId)).toEqual([]);
   },
   PATIENCE * 2,
 );
@@ -214,7 +208,7 @@ test(
     });
     expect(await world.ended(operationId, PATIENCE)).toMatchObject({ state: 'ROLLED_BACK_WITH_RESIDUE' });
     expect(await world.vm(vmId)).toMatchObject({ state: 'UNKNOWN' });
-    expect(await uncleared(operationId)).toMatchObject([
+    expect(await world.uncleared(operationId)).toMatchObject([
       { step: 'RECONFIGURE', remove_with: `POST /v1/operations/${operationId}/retry-cleanup` },
     ]);
 
@@ -222,7 +216,7 @@ test(
     expect(await cleanUp(operationId)).toMatchObject({ state: 'SUCCEEDED' });
     expect(await machine(vmId)).toEqual(before);
     expect(await world.vm(vmId)).toMatchObject({ state: 'ON', cpu: 2, memory_mib: 2048, disks });
-    expect(await uncleared(operationId)).toEqual([]);
+    expect(await world.uncleared(operationId)).toEqual([]);
   },
   PATIENCE * 3,
 );
@@ -258,7 +252,7 @@ test(
     expect(await existingSchedules(world.db, vmId)).toMatchObject([
       { uncertain: false, schedule: { policies: [{ policyId: silver }] } },
     ]);
-    expect(await uncleared(operationId)).toMatchObject([{ step: 'COMMIT_DISKS' }]);
+    expect(await world.uncleared(operationId)).toMatchObject([{ step: 'COMMIT_DISKS' }]);
     expect(((await machine(vmId)) as unknown as { disks: unknown[] }).disks).toHaveLength(2);
 
     await world.mendHypervisor();
@@ -266,7 +260,7 @@ test(
     expect(cleanup).toMatchObject({ state: 'SUCCEEDED' });
     expect(((await machine(vmId)) as unknown as { disks: unknown[] }).disks).toMatchObject([system]);
     expect(await world.vm(vmId)).toMatchObject({ state: 'ON', disks: [system] });
-    expect(await uncleared(operationId)).toEqual([]);
+    expect(await world.uncleared(operationId)).toEqual([]);
   },
   PATIENCE * 2,
 );
@@ -297,14 +291,14 @@ test(
     });
     const { vm_id: vmId, state } = await world.ended(operationId, PATIENCE);
     expect(state).toBe('ROLLED_BACK_WITH_RESIDUE');
-    expect(await uncleared(operationId)).toMatchObject([{ step: 'REGISTER', system: 'HYPERVISOR' }]);
+    expect(await world.uncleared(operationId)).toMatchObject([{ step: 'REGISTER', system: 'HYPERVISOR' }]);
     expect((await world.vm(vmId)).deleted_at).not.toBeNull();
     expect(await look()).toMatchObject({ id: vmId });
 
     await world.mendHypervisor();
     expect(await cleanUp(operationId)).toMatchObject({ state: 'SUCCEEDED' });
     expect(await look()).toEqual(before);
-    expect(await uncleared(operationId)).toEqual([]);
+    expect(await world.uncleared(operationId)).toEqual([]);
   },
   PATIENCE * 2,
 );

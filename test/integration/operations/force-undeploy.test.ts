@@ -20,10 +20,6 @@ afterEach(async () => {
 const dead = () => world.breakAvamar({ path: '/', when: 'before', action: { status: 503 } });
 const forced = (vmId: string) => world.requests.undeploy({ ...world.request(vmId), body: { forceUndeploy: true } });
 const machine = async (vmId: string) => (await world.hypervisorVms()).find(({ id }) => id === vmId);
-const groups = async (vmId: string): Promise<string[]> =>
-  (await world.avamar('GET', '/groups?domain=/&recursive=true&size=500')).content
-    .map((group: { name: string }) => group.name)
-    .filter((name: string) => name.includes(vmId));
 const events = (operationId: string) =>
   world.db.selectFrom('event').selectAll().where('operation_id', '=', operationId).orderBy('id').execute();
 
@@ -70,10 +66,10 @@ test(
     expect(await world.residue(operationId)).toMatchObject([{ cleared_at: null }]);
 
     await world.mendAvamar();
-    expect(await groups(vmId)).toHaveLength(1);
+    expect(await world.groups(vmId)).toHaveLength(1);
     const cleanup = await world.requests.retryCleanup({ principal: world.principal, operationId });
     expect(await world.ended(cleanup.operationId, PATIENCE)).toMatchObject({ state: 'SUCCEEDED' });
-    expect(await groups(vmId)).toEqual([]);
+    expect(await world.groups(vmId)).toEqual([]);
     expect(await existingSchedules(world.db, vmId)).toEqual([]);
     expect(await world.residue(operationId)).toMatchObject([{ cleared_by: cleanup.operationId }]);
     expect(await world.operation(operationId)).toMatchObject({ needs_attention: false });
@@ -87,7 +83,7 @@ test(
     const { vmId, operationId } = await leftSchedule('dead-2');
     const deploy = await world.ended((await world.requests.deploy(world.request(vmId))).operationId, PATIENCE);
     expect(deploy.state).toBe('SUCCEEDED');
-    expect(await groups(vmId)).toHaveLength(1);
+    expect(await world.groups(vmId)).toHaveLength(1);
     expect(await existingSchedules(world.db, vmId)).toMatchObject([{ uncertain: false }]);
     expect(await world.residue(operationId)).toMatchObject([{ cleared_by: deploy.id }]);
   },
@@ -101,7 +97,7 @@ test(
     await world.db.updateTable('virtual_machine').set({ backup_policies: '[]' }).where('id', '=', vmId).execute();
     const deploy = await world.ended((await world.requests.deploy(world.request(vmId))).operationId, PATIENCE);
     expect(deploy.state).toBe('SUCCEEDED');
-    expect(await groups(vmId)).toEqual([]);
+    expect(await world.groups(vmId)).toEqual([]);
     expect(await existingSchedules(world.db, vmId)).toEqual([]);
     expect(await world.residue(operationId)).toMatchObject([{ cleared_by: deploy.id }]);
   },
@@ -168,7 +164,7 @@ test(
     const vmId = await world.deployed('alive-1', [gold]);
     const { operationId } = await forced(vmId);
     expect(await world.ended(operationId, PATIENCE)).toMatchObject({ state: 'SUCCEEDED', needs_attention: false });
-    expect(await groups(vmId)).toEqual([]);
+    expect(await world.groups(vmId)).toEqual([]);
     expect(await world.residue(operationId)).toEqual([]);
   },
   PATIENCE,
@@ -178,7 +174,7 @@ test(
   'a forced undeploy whose VM cannot be switched off puts the schedule back',
   async () => {
     const vmId = await world.deployed('stays-1', [gold]);
-    const before = await groups(vmId);
+    const before = await world.groups(vmId);
     await world.breakHypervisor({
       method: 'PUT',
       path: `/vms/${vmId}/power`,
@@ -188,7 +184,7 @@ test(
     });
     const { operationId } = await forced(vmId);
     expect(await world.ended(operationId, PATIENCE)).toMatchObject({ state: 'ROLLED_BACK' });
-    expect(await groups(vmId)).toEqual(before);
+    expect(await world.groups(vmId)).toEqual(before);
     expect(await existingSchedules(world.db, vmId)).toMatchObject([{ uncertain: false }]);
     expect(await world.vm(vmId)).toMatchObject({ state: 'ON' });
   },

@@ -23,7 +23,6 @@ afterEach(async () => {
   await world.mendHypervisor();
 });
 
-const request = (vmId: string) => ({ principal: world.principal, vmId, body: {} });
 const DISKS: readonly Disk[] = [
   { label: 'system', sizeGiB: 20 },
   { label: 'data', sizeGiB: 50 },
@@ -36,7 +35,7 @@ const WITHOUT_DATA: readonly Disk[] = [
 /** A deployed VM with disks `system` and `data`; on `data` stands `precious`. */
 async function deployed(name: string, policyId = gold): Promise<string> {
   const vmId = await world.newVm(name, [policyId]);
-  const { operationId } = await world.requests.deploy(request(vmId));
+  const { operationId } = await world.requests.deploy(world.request(vmId));
   expect((await world.ended(operationId)).state).toBe('SUCCEEDED');
   await write(vmId, 'data', 'precious');
   return vmId;
@@ -47,7 +46,7 @@ async function reconfigure(
   wanted: { disks: readonly Disk[]; cpu?: number; policyId?: string },
 ): Promise<string> {
   const { operationId } = await world.requests.reconfigure({
-    ...request(vmId),
+    ...world.request(vmId),
     body: {
       hardware: { cpu: wanted.cpu ?? 2, memoryMiB: wanted.cpu === undefined ? 2048 : 8192, disks: wanted.disks },
       backupPolicies: [{ policyId: wanted.policyId ?? gold, configurations: [] }],
@@ -183,10 +182,10 @@ test('a removed disk that a policy names is refused, and so is one that shall sh
     .set({ backup_policies: JSON.stringify(choose(['data'])) })
     .where('id', '=', vmId)
     .execute();
-  await world.ended((await world.requests.deploy(request(vmId))).operationId);
+  await world.ended((await world.requests.deploy(world.request(vmId))).operationId);
   const ask = (disks: readonly Disk[]) =>
     world.requests.reconfigure({
-      ...request(vmId),
+      ...world.request(vmId),
       body: { hardware: { cpu: 2, memoryMiB: 2048, disks }, backupPolicies: choose(['data']) },
     });
   await expect(ask([{ label: 'system', sizeGiB: 20 }])).rejects.toMatchObject({

@@ -12,15 +12,6 @@ beforeAll(async () => {
 });
 afterAll(() => world.stop());
 
-const request = (vmId: string) => ({ principal: world.principal, vmId, body: {} });
-
-async function deployed(name: string, policies: readonly string[]): Promise<string> {
-  const vmId = await world.newVm(name, policies);
-  const { operationId } = await world.requests.deploy(request(vmId));
-  expect((await world.ended(operationId)).state).toBe('SUCCEEDED');
-  return vmId;
-}
-
 /** Names of what is ours in the backup system for that VM: groups and the times at which they run. */
 async function schedulesInAvamar(vmId: string) {
   const groups = (await world.avamar('GET', '/groups?domain=/&recursive=true&size=500')).content;
@@ -34,8 +25,8 @@ async function schedulesInAvamar(vmId: string) {
 }
 
 test('an undeploy removes the schedule first, then the VM, and leaves nothing', async () => {
-  const vmId = await deployed('gone-1', [gold]);
-  const { operationId } = await world.requests.undeploy(request(vmId));
+  const vmId = await world.deployed('gone-1', [gold]);
+  const { operationId } = await world.requests.undeploy(world.request(vmId));
   expect((await world.ended(operationId)).state).toBe('SUCCEEDED');
   expect(await world.story(operationId)).toEqual([
     'BACKUP_SCHEDULE DONE',
@@ -50,7 +41,7 @@ test('an undeploy removes the schedule first, then the VM, and leaves nothing', 
 });
 
 test('an undeploy whose VM cannot be switched off puts the schedule back', async () => {
-  const vmId = await deployed('stays-1', [gold]);
+  const vmId = await world.deployed('stays-1', [gold]);
   const before = await schedulesInAvamar(vmId);
   await world.breakHypervisor({
     method: 'PUT',
@@ -59,7 +50,7 @@ test('an undeploy whose VM cannot be switched off puts the schedule back', async
     times: 1,
     action: { status: 409, body: { code: 'BUSY', message: 'the guest refuses to stop' } },
   });
-  const { operationId } = await world.requests.undeploy(request(vmId));
+  const { operationId } = await world.requests.undeploy(world.request(vmId));
   const operation = await world.ended(operationId);
   expect(operation).toMatchObject({ state: 'ROLLED_BACK', error: { code: 'HYPERVISOR_REFUSED' } });
   expect(await world.vm(vmId)).toMatchObject({ state: 'ON', operation_id: null });
@@ -68,9 +59,9 @@ test('an undeploy whose VM cannot be switched off puts the schedule back', async
 });
 
 test('a reconfigure changes hardware and policy together', async () => {
-  const vmId = await deployed('grow-1', [gold]);
+  const vmId = await world.deployed('grow-1', [gold]);
   const { operationId } = await world.requests.reconfigure({
-    ...request(vmId),
+    ...world.request(vmId),
     body: {
       hardware: { cpu: 4, memoryMiB: 8192, disks: (await world.vm(vmId)).disks },
       backupPolicies: [{ policyId: silver, configurations: [] }],
@@ -83,7 +74,7 @@ test('a reconfigure changes hardware and policy together', async () => {
 });
 
 test('a reconfigure whose schedule is refused puts back the previous hardware and the previous schedule', async () => {
-  const vmId = await deployed('grow-2', [gold]);
+  const vmId = await world.deployed('grow-2', [gold]);
   const before = await schedulesInAvamar(vmId);
   await world.breakAvamar({
     method: 'POST',
@@ -93,7 +84,7 @@ test('a reconfigure whose schedule is refused puts back the previous hardware an
     action: { status: 400, body: { code: 1, message: 'no more groups' } },
   });
   const { operationId } = await world.requests.reconfigure({
-    ...request(vmId),
+    ...world.request(vmId),
     body: {
       hardware: { cpu: 16, memoryMiB: 2048, disks: (await world.vm(vmId)).disks },
       backupPolicies: [{ policyId: silver, configurations: [] }],
@@ -111,9 +102,9 @@ test('a reconfigure whose schedule is refused puts back the previous hardware an
 });
 
 test('a reconfigure that changes nothing of the schedule does not touch the backup system', async () => {
-  const vmId = await deployed('grow-3', [gold]);
+  const vmId = await world.deployed('grow-3', [gold]);
   const { operationId } = await world.requests.reconfigure({
-    ...request(vmId),
+    ...world.request(vmId),
     body: {
       hardware: { cpu: 3, memoryMiB: 2048, disks: (await world.vm(vmId)).disks },
       backupPolicies: [{ policyId: gold, configurations: [] }],
@@ -128,11 +119,11 @@ test('a reconfigure that changes nothing of the schedule does not touch the back
 });
 
 test('power goes off and on', async () => {
-  const vmId = await deployed('power-1', []);
-  await world.ended((await world.requests.powerOff(request(vmId))).operationId);
+  const vmId = await world.deployed('power-1', []);
+  await world.ended((await world.requests.powerOff(world.request(vmId))).operationId);
   expect(await world.vm(vmId)).toMatchObject({ state: 'OFF' });
-  await expect(world.requests.powerOff(request(vmId))).rejects.toMatchObject({ code: 'VM_STATE_NOT_ALLOWED' });
-  await world.ended((await world.requests.powerOn(request(vmId))).operationId);
+  await expect(world.requests.powerOff(world.request(vmId))).rejects.toMatchObject({ code: 'VM_STATE_NOT_ALLOWED' });
+  await world.ended((await world.requests.powerOn(world.request(vmId))).operationId);
   expect(await world.vm(vmId)).toMatchObject({ state: 'ON' });
 });
 
@@ -145,7 +136,7 @@ test('an answer that is lost is not asked for twice: each effect happens once', 
     times: 1,
     action: { drop: true },
   });
-  const { operationId } = await world.requests.deploy(request(vmId));
+  const { operationId } = await world.requests.deploy(world.request(vmId));
   // The next attempt waits until the lost write can have no further effect: 25 s.
   const operation = await world.ended(operationId, 60_000);
   expect(operation.state).toBe('SUCCEEDED');
@@ -168,14 +159,14 @@ test('what cannot be undone is named as residue, and the VM can be undeployed fr
     when: 'before',
     action: { status: 503, body: { code: 'DOWN', message: 'maintenance' } },
   });
-  const { operationId } = await world.requests.deploy(request(vmId));
+  const { operationId } = await world.requests.deploy(world.request(vmId));
   expect(await world.ended(operationId)).toMatchObject({ state: 'ROLLED_BACK_WITH_RESIDUE', needs_attention: true });
   expect(await world.vm(vmId)).toMatchObject({ state: 'UNKNOWN', operation_id: null });
   const residue = await world.db.selectFrom('residue').selectAll().where('operation_id', '=', operationId).execute();
   expect(residue.map((row) => row.description)).toContain('residue-1 may be left in dc-madrid, switched off');
 
   await world.mendHypervisor();
-  const again = await world.requests.undeploy(request(vmId));
+  const again = await world.requests.undeploy(world.request(vmId));
   expect((await world.ended(again.operationId)).state).toBe('SUCCEEDED');
   expect((await world.hypervisorVms()).map((vm) => vm.id)).not.toContain(vmId);
   const left = await world.db.selectFrom('residue').selectAll().where('vm_id', '=', vmId).execute();
@@ -185,7 +176,7 @@ test('what cannot be undone is named as residue, and the VM can be undeployed fr
 test('a deploy that is cancelled in the Temporal UI undoes what it had done and ends CANCELLED', async () => {
   const vmId = await world.newVm('cancel-1', [gold]);
   await world.breakAvamar({ path: '/api/v1/virtualcenters', when: 'before', action: { delayMs: 400 } });
-  const { operationId } = await world.requests.deploy(request(vmId));
+  const { operationId } = await world.requests.deploy(world.request(vmId));
   await until(
     'the last step runs',
     () => world.story(operationId),

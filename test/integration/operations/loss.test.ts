@@ -11,8 +11,6 @@ beforeAll(async () => {
 });
 afterAll(() => world.stop());
 
-const request = (vmId: string) => ({ principal: world.principal, vmId, body: {} });
-
 test('an operation whose start never reached Temporal is started by the reconciler', async () => {
   const vmId = await world.newVm('late-1', [gold]);
   const unreachable = createOperationRequests({
@@ -22,7 +20,7 @@ test('an operation whose start never reached Temporal is started by the reconcil
       connection: { withDeadline: () => Promise.reject(new Error('Temporal is away')) },
     } as unknown as Client,
   });
-  const { operationId } = await unreachable.deploy(request(vmId));
+  const { operationId } = await unreachable.deploy(world.request(vmId));
   expect(await world.operation(operationId)).toMatchObject({ state: 'REQUESTED', run_id: null });
   expect((await world.ended(operationId)).state).toBe('SUCCEEDED');
 });
@@ -30,7 +28,7 @@ test('an operation whose start never reached Temporal is started by the reconcil
 test('a run that is terminated before it began anything ends its operation, and the VM is free', async () => {
   await world.stopWorker();
   const vmId = await world.newVm('late-2', []);
-  const { operationId } = await world.requests.deploy(request(vmId));
+  const { operationId } = await world.requests.deploy(world.request(vmId));
   const { workflow_id: workflowId } = await world.operation(operationId);
   await world.client.workflow.getHandle(workflowId).terminate('by an operator');
   await world.startWorker();
@@ -41,7 +39,7 @@ test('a run that is terminated before it began anything ends its operation, and 
 test('an operation that could not be started in time ends FAILED and frees the VM', async () => {
   await world.stopWorker();
   const vmId = await world.newVm('late-3', []);
-  const { operationId } = await world.requests.deploy(request(vmId));
+  const { operationId } = await world.requests.deploy(world.request(vmId));
   await world.db
     .updateTable('operation')
     .set({ created_at: new Date(Date.now() - 16 * 60_000) })
@@ -71,7 +69,7 @@ test('a worker that stops in the middle hands its operation to the next one', as
     times: 3,
     action: { delayMs: 300 },
   });
-  const { operationId } = await world.requests.deploy(request(vmId));
+  const { operationId } = await world.requests.deploy(world.request(vmId));
   await until(
     'it runs',
     () => world.operation(operationId),

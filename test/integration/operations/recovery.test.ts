@@ -12,15 +12,6 @@ beforeAll(async () => {
 });
 afterAll(() => world.stop());
 
-const request = (vmId: string) => ({ principal: world.principal, vmId, body: {} });
-
-async function deployed(name: string): Promise<string> {
-  const vmId = await world.newVm(name, [gold]);
-  const { operationId } = await world.requests.deploy(request(vmId));
-  expect((await world.ended(operationId)).state).toBe('SUCCEEDED');
-  return vmId;
-}
-
 /** Waits until a request to the hypervisor that matches is held there for a while. */
 async function slow(method: string, path: string, when: 'before' | 'after' = 'after') {
   await world.breakHypervisor({ method, path, when, times: 1, action: { delayMs: 3_000 } });
@@ -87,7 +78,7 @@ describe.concurrent('a run that is lost', () => {
     async () => {
       const vmId = await world.newVm('lost-deploy', [gold]);
       await slow('PUT', `/vms/${vmId}/power`);
-      const { operationId } = await world.requests.deploy(request(vmId));
+      const { operationId } = await world.requests.deploy(world.request(vmId));
       await stepUnderWay(operationId, 'POWER_ON');
       await terminate(operationId);
       const operation = await world.ended(operationId, WITH_SETTLING);
@@ -110,9 +101,9 @@ describe.concurrent('a run that is lost', () => {
   test(
     'in an undeploy past its point of no return: the rest is done',
     async () => {
-      const vmId = await deployed('lost-undeploy');
+      const vmId = await world.deployed('lost-undeploy', [gold]);
       await slow('DELETE', `/vms/${vmId}$`, 'before');
-      const { operationId } = await world.requests.undeploy(request(vmId));
+      const { operationId } = await world.requests.undeploy(world.request(vmId));
       await stepUnderWay(operationId, 'DECONFIGURE');
       await terminate(operationId);
       expect(await world.ended(operationId, WITH_SETTLING)).toMatchObject({ state: 'SUCCEEDED', recovery: 1 });
@@ -125,9 +116,9 @@ describe.concurrent('a run that is lost', () => {
   test(
     'before the point of no return of an undeploy: schedule and power are as they were',
     async () => {
-      const vmId = await deployed('lost-undeploy-early');
+      const vmId = await world.deployed('lost-undeploy-early', [gold]);
       await slow('PUT', `/vms/${vmId}/power`);
-      const { operationId } = await world.requests.undeploy(request(vmId));
+      const { operationId } = await world.requests.undeploy(world.request(vmId));
       await stepUnderWay(operationId, 'POWER_OFF');
       await terminate(operationId);
       expect(await world.ended(operationId, WITH_SETTLING)).toMatchObject({ state: 'ROLLED_BACK' });
@@ -144,7 +135,7 @@ describe.concurrent('a run that is lost', () => {
     async () => {
       const vmId = await world.newVm('lost-twice', [gold]);
       await slow('PUT', `/vms/${vmId}/power`);
-      const { operationId } = await world.requests.deploy(request(vmId));
+      const { operationId } = await world.requests.deploy(world.request(vmId));
       await stepUnderWay(operationId, 'POWER_ON');
       await terminate(operationId);
       await until(
@@ -162,9 +153,9 @@ describe.concurrent('a run that is lost', () => {
   test(
     'while a backup runs: the backup goes on, is watched on and is not begun twice',
     async () => {
-      const vmId = await deployed('lost-backup');
+      const vmId = await world.deployed('lost-backup', [gold]);
       await world.backupsTake(5);
-      const { operationId } = await world.requests.backup(request(vmId));
+      const { operationId } = await world.requests.backup(world.request(vmId));
       await until(
         'the backup runs',
         () => world.db.selectFrom('session').select('id').where('operation_id', '=', operationId).execute(),
@@ -180,9 +171,9 @@ describe.concurrent('a run that is lost', () => {
   test(
     'while a backup runs that was to be cancelled: it ends CANCELLED',
     async () => {
-      const vmId = await deployed('lost-cancel');
+      const vmId = await world.deployed('lost-cancel', [gold]);
       await world.backupsTake(600);
-      const { operationId } = await world.requests.backup(request(vmId));
+      const { operationId } = await world.requests.backup(world.request(vmId));
       await until(
         'the backup runs',
         () => world.db.selectFrom('session').select('id').where('operation_id', '=', operationId).execute(),
@@ -212,7 +203,7 @@ describe.concurrent('a run that is reset', () => {
     async () => {
       const vmId = await world.newVm('reset-deploy', [gold]);
       await slow('PUT', `/vms/${vmId}/power`);
-      const { operationId } = await world.requests.deploy(request(vmId));
+      const { operationId } = await world.requests.deploy(world.request(vmId));
       await stepUnderWay(operationId, 'POWER_ON');
       const { workflow_id: workflowId, run_id: runId } = await world.operation(operationId);
       const newRunId = await reset(workflowId, runId);
@@ -227,7 +218,7 @@ describe.concurrent('a run that is reset', () => {
   );
 
   test('after its end: the new run is fenced and changes nothing', async () => {
-    const vmId = await deployed('reset-old');
+    const vmId = await world.deployed('reset-old', [gold]);
     const {
       id,
       workflow_id: workflowId,
@@ -247,9 +238,9 @@ describe.concurrent('a run that is reset', () => {
 test(
   'a reset run that would wait for its session for an hour is woken and ends fenced',
   async () => {
-    const vmId = await deployed('reset-backup');
+    const vmId = await world.deployed('reset-backup', [gold]);
     await world.backupsTake(8);
-    const { operationId } = await world.requests.backup(request(vmId));
+    const { operationId } = await world.requests.backup(world.request(vmId));
     const { workflow_id: workflowId, run_id: runId } = await until(
       'the run waits for its session',
       () => world.operation(operationId),

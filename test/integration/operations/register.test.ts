@@ -19,8 +19,6 @@ beforeAll(async () => {
 });
 afterAll(() => world.stop());
 
-const request = (vmId: string) => ({ principal: world.principal, vmId, body: {} });
-
 function send(method: string, path: string, body: unknown): Promise<Response> {
   return fetch(`${world.hypervisorUrl}${path}`, { method, body: JSON.stringify(body) });
 }
@@ -67,12 +65,12 @@ test('a machine that runs is registered as it is, gets its first policy by a rec
   expect(await existingSchedules(world.db, vm.id)).toEqual([]);
 
   const body = { hardware: { ...HARDWARE, cpu: 4 }, backupPolicies: [{ policyId: gold, configurations: [] }] };
-  const reconfigured = await world.requests.reconfigure({ ...request(vm.id), body });
+  const reconfigured = await world.requests.reconfigure({ ...world.request(vm.id), body });
   expect((await world.ended(reconfigured.operationId)).state).toBe('SUCCEEDED');
   expect(await existingSchedules(world.db, vm.id)).toHaveLength(1);
   expect(await machine(ref)).toMatchObject({ cpu: 4 });
 
-  const undeployed = await world.requests.undeploy(request(vm.id));
+  const undeployed = await world.requests.undeploy(world.request(vm.id));
   expect((await world.ended(undeployed.operationId)).state).toBe('SUCCEEDED');
   expect(await world.vm(vm.id)).toMatchObject({ state: 'NOT_ALLOCATED', disks: HARDWARE.disks });
   expect((await world.hypervisorVms()).map(({ moref }) => moref)).not.toContain(ref);
@@ -90,11 +88,11 @@ test('a registered machine is backed up, restored, and deployed again like any o
     expect(ended).toMatchObject({ state: 'SUCCEEDED', error: null });
   };
   const body = { hardware: HARDWARE, backupPolicies: [{ policyId: gold, configurations: [] }] };
-  await after(world.requests.reconfigure({ ...request(vmId), body }));
+  await after(world.requests.reconfigure({ ...world.request(vmId), body }));
   await content('precious');
-  await after(world.requests.backup(request(vmId)));
+  await after(world.requests.backup(world.request(vmId)));
   await content('destroyed');
-  await after(world.requests.powerOff(request(vmId)));
+  await after(world.requests.powerOff(world.request(vmId)));
   const { id: resultId } = await world.db
     .selectFrom('backup_result')
     .select('id')
@@ -104,8 +102,8 @@ test('a registered machine is backed up, restored, and deployed again like any o
   const disks = [{ label: 'root' }, { label: 'mail', content: 'precious' }];
   expect(await machine(ref)).toMatchObject({ id: vmId, disks });
 
-  await after(world.requests.undeploy(request(vmId)));
-  await after(world.requests.deploy(request(vmId)));
+  await after(world.requests.undeploy(world.request(vmId)));
+  await after(world.requests.deploy(world.request(vmId)));
   expect(await world.vm(vmId)).toMatchObject({ state: 'ON', cpu: 3, memory_mib: 6144, disks: HARDWARE.disks });
   expect((await world.hypervisorVms()).filter(({ id }) => id === vmId)).toHaveLength(1);
 });

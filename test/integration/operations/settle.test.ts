@@ -36,15 +36,6 @@ async function triedForHours(
     .execute();
 }
 
-async function runFailure(operationId: string): Promise<string> {
-  const { workflow_id: workflowId } = await world.operation(operationId);
-  const failure = await world.client.workflow
-    .getHandle(workflowId)
-    .result()
-    .catch((error: { cause?: unknown }) => error.cause);
-  return JSON.stringify(failure);
-}
-
 test(
   'a backup of which nobody knows whether it was begun ends as it is settled; if it was, it is adopted',
   async () => {
@@ -85,7 +76,7 @@ test(
     expect(await world.residue(operationId)).toMatchObject([
       { step: 'REQUEST_BACKUP', manager_id: world.managerId, cleared_at: null },
     ]);
-    expect(await runFailure(operationId)).toContain('FENCED');
+    expect(await world.runFailure(operationId)).toContain('FENCED');
     expect(await world.vm(vmId)).toMatchObject({ state: 'ON', operation_id: null });
 
     await world.mendAvamar();
@@ -131,7 +122,7 @@ test(
       settlement: { outcome: 'SUCCEEDED', by: 'platform', reason: 'the datacenter was closed' },
     });
     expect(await world.vm(vmId)).toMatchObject({ state: 'NOT_ALLOCATED', operation_id: null });
-    expect(await runFailure(operationId)).toContain('FENCED');
+    expect(await world.runFailure(operationId)).toContain('FENCED');
     // The run did nothing any more: the machine is where it was.
     await world.mendHypervisor();
     expect((await world.hypervisorVms()).map(({ id }) => id)).toContain(vmId);

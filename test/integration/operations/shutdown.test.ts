@@ -19,8 +19,6 @@ afterAll(async () => {
   await world.stop();
 });
 
-const request = (vmId: string) => ({ principal: world.principal, vmId, body: {} });
-
 /** Starts a second worker and stops the one that ran. */
 async function replaceWorker(): Promise<void> {
   const stopOther = stopNewest;
@@ -75,7 +73,7 @@ test('a step that waits for a backup system’s answer is handed over, and is no
     times: 1,
     action: { delayMs: 60_000 },
   });
-  const { operationId } = await world.requests.deploy(request(vmId));
+  const { operationId } = await world.requests.deploy(world.request(vmId));
   await met(world.avamarUrl);
   await replaceWorker();
 
@@ -96,7 +94,7 @@ test('a write that is on its way is waited for, so nobody has to ask what became
     times: 1,
     action: { delayMs: STOP_GRACE_MS + 2_000 },
   });
-  const { operationId } = await world.requests.deploy(request(vmId));
+  const { operationId } = await world.requests.deploy(world.request(vmId));
   await met(world.hypervisorUrl);
   await replaceWorker();
 
@@ -122,7 +120,7 @@ test('an undo that waits until an earlier write has settled is handed over, and 
     times: 1,
     action: { drop: true },
   });
-  const { operationId } = await world.requests.deploy(request(vmId));
+  const { operationId } = await world.requests.deploy(world.request(vmId));
   await until(
     'the undo is tried again',
     () => attemptsOf(operationId, 'CONFIGURE'),
@@ -146,9 +144,9 @@ test('an undo that waits until an earlier write has settled is handed over, and 
 
 test('a backup in flight does not notice', async () => {
   const vmId = await world.newVm('backed-up-1', [gold]);
-  await world.ended((await world.requests.deploy(request(vmId))).operationId);
+  await world.ended((await world.requests.deploy(world.request(vmId))).operationId);
   await world.backupsTake(3);
-  const { operationId } = await world.requests.backup(request(vmId));
+  const { operationId } = await world.requests.backup(world.request(vmId));
   await until(
     'the backup runs',
     () => world.story(operationId),

@@ -14,16 +14,6 @@ beforeEach(async () => {
   await world.mendHypervisor();
 });
 
-const request = (vmId: string) => ({ principal: world.principal, vmId, body: {} });
-
-async function deployed(name: string, policies: readonly string[] = [gold]): Promise<string> {
-  const vmId = await world.newVm(name, policies);
-  expect(await world.ended((await world.requests.deploy(request(vmId))).operationId)).toMatchObject({
-    state: 'SUCCEEDED',
-  });
-  return vmId;
-}
-
 const power = async (vmId: string) => (await world.hypervisorVms()).find((vm) => vm.id === vmId)?.power;
 
 async function terminate(operationId: string): Promise<void> {
@@ -32,8 +22,8 @@ async function terminate(operationId: string): Promise<void> {
 }
 
 test('a write without an answer is waited for before its undo: what the record says is what is there', async () => {
-  const vmId = await deployed('truth-1', []);
-  await world.ended((await world.requests.powerOff(request(vmId))).operationId);
+  const vmId = await world.deployed('truth-1', []);
+  await world.ended((await world.requests.powerOff(world.request(vmId))).operationId);
   // Longer than a call is waited for: the write arrives after it was given up.
   await world.breakHypervisor({
     method: 'PUT',
@@ -42,7 +32,7 @@ test('a write without an answer is waited for before its undo: what the record s
     times: 1,
     action: { delayMs: 23_000 },
   });
-  const { operationId } = await world.requests.powerOn(request(vmId));
+  const { operationId } = await world.requests.powerOn(world.request(vmId));
   const operation = await world.ended(operationId, 80_000);
   expect(operation.state).toBe('ROLLED_BACK');
   // Whatever was on its way has arrived: it stays as the record says.
@@ -52,7 +42,7 @@ test('a write without an answer is waited for before its undo: what the record s
 }, 120_000);
 
 test('the lock of a lost run is freed only when its last write has settled', async () => {
-  const vmId = await deployed('truth-2', []);
+  const vmId = await world.deployed('truth-2', []);
   await world.breakHypervisor({
     method: 'PUT',
     path: `/vms/${vmId}/power`,
@@ -60,7 +50,7 @@ test('the lock of a lost run is freed only when its last write has settled', asy
     times: 1,
     action: { delayMs: 6_000 },
   });
-  const { operationId } = await world.requests.powerOff(request(vmId));
+  const { operationId } = await world.requests.powerOff(world.request(vmId));
   await until(
     'the write is on its way',
     () =>
@@ -80,7 +70,7 @@ test('the lock of a lost run is freed only when its last write has settled', asy
 }, 90_000);
 
 test('a start without an answer whose run was lost is found by the recovery: one backup, not two', async () => {
-  const vmId = await deployed('truth-3');
+  const vmId = await world.deployed('truth-3', [gold]);
   await world.breakAvamar({
     method: 'POST',
     path: '/api/v1/clients/[^/]+/backup$',
@@ -89,7 +79,7 @@ test('a start without an answer whose run was lost is found by the recovery: one
     action: { drop: true },
   });
   await world.backupsTake(6);
-  const { operationId } = await world.requests.backup(request(vmId));
+  const { operationId } = await world.requests.backup(world.request(vmId));
   await until(
     'the start is claimed',
     () => world.db.selectFrom('intent').selectAll().where('operation_id', '=', operationId).executeTakeFirst(),
@@ -103,7 +93,7 @@ test('a start without an answer whose run was lost is found by the recovery: one
 }, 150_000);
 
 test('one backup that cannot be read does not keep other machines locked', async () => {
-  const [one, other] = [await deployed('truth-4a'), await deployed('truth-4b')];
+  const [one, other] = [await world.deployed('truth-4a', [gold]), await world.deployed('truth-4b', [gold])];
   const ref = await world.db
     .selectFrom('vm_reference')
     .select('ref')
@@ -112,15 +102,15 @@ test('one backup that cannot be read does not keep other machines locked', async
     .executeTakeFirstOrThrow();
   await world.breakAvamar({ path: `/clients/${ref.ref}/backups`, when: 'before', action: { status: 500 } });
   const [first, second] = await Promise.all([
-    world.requests.backup(request(one)),
-    world.requests.backup(request(other)),
+    world.requests.backup(world.request(one)),
+    world.requests.backup(world.request(other)),
   ]);
   expect(await world.ended(second.operationId)).toMatchObject({ state: 'SUCCEEDED' });
   expect(await world.ended(first.operationId)).toMatchObject({ state: 'SUCCEEDED' });
 });
 
 test('a schedule that a lost run had begun to remove is put back by the recovery', async () => {
-  const vmId = await deployed('truth-5');
+  const vmId = await world.deployed('truth-5', [gold]);
   const { disks } = await world.vm(vmId);
   const hardware = { cpu: 2, memoryMiB: 2048, disks };
   await world.breakAvamar({
@@ -130,7 +120,7 @@ test('a schedule that a lost run had begun to remove is put back by the recovery
     action: { status: 503 },
   });
   const { operationId } = await world.requests.reconfigure({
-    ...request(vmId),
+    ...world.request(vmId),
     body: { hardware, backupPolicies: [] },
   });
   await until(
@@ -147,7 +137,7 @@ test('a schedule that a lost run had begun to remove is put back by the recovery
 }, 150_000);
 
 test('a renamed manager has one watch and one expiry check', async () => {
-  await deployed('truth-6');
+  await world.deployed('truth-6', [gold]);
   const watches = async () => {
     const found: string[] = [];
     const query = "WorkflowType = 'watchManager' AND ExecutionStatus = 'Running'";

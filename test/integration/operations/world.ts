@@ -26,6 +26,7 @@ import type { Principal } from '../../../domain/privileges.ts';
 import type { PolicyConfiguration } from '../../../domain/policies.ts';
 import { startAvamarSimulator } from '../../../simulators/avamar/start.ts';
 import { startHypervisorSimulator } from '../../../simulators/hypervisor/start.ts';
+import { avamarConsole } from '../../avamar-console.ts';
 import { testDatabase } from '../database.ts';
 
 const PASSWORD = 'avamar-simulator';
@@ -239,6 +240,16 @@ export async function startWorld(options: { readonly backupSeconds?: number } = 
       limitMs,
     );
 
+  const residue = (operationId: string) =>
+    db
+      .selectFrom('residue')
+      .selectAll()
+      .where('operation_id', '=', operationId)
+      .orderBy('created_at')
+      .orderBy('id')
+      .execute();
+  const avamarAdministrator = await avamarConsole(avamar.url);
+
   return {
     db,
     deps,
@@ -255,14 +266,23 @@ export async function startWorld(options: { readonly backupSeconds?: number } = 
       return vmId;
     },
     /** What the operation left behind, in the order in which it was named. */
-    residue: (operationId: string) =>
-      db
-        .selectFrom('residue')
-        .selectAll()
-        .where('operation_id', '=', operationId)
-        .orderBy('created_at')
-        .orderBy('id')
-        .execute(),
+    residue,
+    /** What of that nobody has cleared yet. */
+    uncleared: async (operationId: string) => (await residue(operationId)).filter((row) => row.cleared_at === null),
+    /** How the run of the operation failed, as JSON. */
+    runFailure: async (operationId: string): Promise<string> => {
+      const { workflow_id: workflowId } = await operation(operationId);
+      const failure = await client.workflow
+        .getHandle(workflowId)
+        .result()
+        .catch((error: { cause?: unknown }) => error.cause);
+      return JSON.stringify(failure);
+    },
+    /** The names of the groups in Avamar that are the VM's. */
+    groups: async (vmId: string): Promise<string[]> =>
+      (await avamarAdministrator('GET', '/groups?domain=/&recursive=true&size=500')).content
+        .map((group: { name: string }) => group.name)
+        .filter((name: string) => name.includes(vmId)),
     log,
     periodicTaskQueue,
     requests,
@@ -322,7 +342,7 @@ export async function startWorld(options: { readonly backupSeconds?: number } = 
     backupsTake: (backupSeconds: number) => post(`${avamar.url}/_simulator/settings`, { backupSeconds }),
     avamarOutcome: (outcome: unknown) => post(`${avamar.url}/_simulator/outcomes`, outcome),
     /** Calls the simulated Avamar as its administrator would. */
-    avamar: await avamarConsole(avamar.url),
+    avamar: avamarAdministrator,
     stop: async () => {
       await stopWorker();
       await native.close();
@@ -357,38 +377,4 @@ async function holding(url: string): Promise<number> {
   const answer = await fetch(`${url}/_simulator/faults`);
   const { faults } = (await answer.json()) as { faults: { holding: number }[] };
   return faults.reduce((sum, fault) => sum + fault.holding, 0);
-}
-
-async function avamarConsole(url: string) {
-  const basic = (user: string, password: string) => `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`;
-  await fetch(`${url}/api/v1/oauth2/clients`, {
-    method: 'POST',
-    headers: { authorization: basic('MCUser', PASSWORD), 'content-type': 'application/json' },
-    body: JSON.stringify({
-      clientId: 'console',
-      clientSecret: 'console',
-      clientName: 'Console',
-      authorizedGrantTypes: ['password'],
-      scopes: ['read', 'write'],
-      autoApproveScopes: ['all'],
-      redirectUris: ['https://localhost/'],
-      accessTokenValiditySeconds: 86_400,
-    }),
-  });
-  const answer = await fetch(`${url}/api/oauth/token`, {
-    method: 'POST',
-    headers: { authorization: basic('console', 'console'), 'content-type': 'application/x-www-form-urlencoded' },
-    body: `grant_type=password&username=MCUser&password=${PASSWORD}&scope=write`,
-  });
-  const { access_token: token } = (await answer.json()) as { access_token: string };
-  return async (method: string, path: string, body?: unknown) => {
-    const response = await fetch(`${url}/api/v1${path}`, {
-      method,
-      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    });
-    const text = await response.text();
-    if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`);
-    return text === '' ? undefined : JSON.parse(text);
-  };
 }
