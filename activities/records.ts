@@ -5,6 +5,7 @@
 import { rememberReference } from '../db/operation-context.ts';
 import { recordListedBackup } from '../db/results.ts';
 import { type SessionRow, sessionOfOperation } from '../db/sessions.ts';
+import { certainSchedules } from '../db/vm-schedules.ts';
 import { sessionSucceeded } from '../domain/results.ts';
 import type { StepActivities } from '../workflows/contract.ts';
 import type { CallContext } from './calls.ts';
@@ -64,7 +65,9 @@ export async function recordBackupOf(
 ): Promise<boolean> {
   if (session.vendor_backup_id === null) return false;
   const manager = await deps.managers.connect(session.manager_id);
-  const listed = await manager.system.result(call, session.vendor_vm_ref, session.vendor_backup_id);
+  const schedule = (await certainSchedules(deps.db, session.manager_id, [session.vm_id])).get(session.vm_id) ?? null;
+  const vm = { vendorVmRef: session.vendor_vm_ref, schedule };
+  const listed = await manager.system.result(call, vm, session.vendor_backup_id);
   if (listed === undefined) return false;
   await deps.db
     .transaction()

@@ -9,10 +9,11 @@ import { recordListedBackup } from '../db/results.ts';
 import { vmsByVendorRef } from '../db/operation-context.ts';
 import { setProgress } from '../db/operations.ts';
 import { type SessionRow, sessionsInFlight, updateSession } from '../db/sessions.ts';
+import { certainSchedules } from '../db/vm-schedules.ts';
 import { beginTick, endTick, type TickEnd, type WatchRow, watchedVendorRefs, watchIsNeeded } from '../db/watches.ts';
 import type { PeriodicActivities, TickSummary, WatchInput } from '../workflows/contract.ts';
 import { adoptSessions, handleEndedSessions, recordNewSessions } from './adoption.ts';
-import type { SessionReport } from './backup-systems/backup-system.ts';
+import type { ListedVm, SessionReport } from './backup-systems/backup-system.ts';
 import type { ConnectedManager } from './backup-systems/managers.ts';
 import { learnIdentity, requireSameSystem } from './backup-systems/identity.ts';
 import { type CallContext, ExternalSystemError } from './calls.ts';
@@ -152,11 +153,13 @@ async function syncSome(
   if (watch.results_cursor === null) await requireSameSystem(manager, call);
   const refs = await watchedVendorRefs(deps.db, manager.id, watch.results_cursor ?? '', SYNC_PER_LOOK);
   const vms = await vmsByVendorRef(deps.db, manager.id, refs);
+  const schedules = await certainSchedules(deps.db, manager.id, [...new Set([...vms.values()].map((vm) => vm.vmId))]);
   for (const ref of refs) {
     const vm = vms.get(ref);
     if (vm === undefined) continue;
+    const listedVm = { vendorVmRef: ref, schedule: schedules.get(vm.vmId) ?? null };
     try {
-      await syncResultsOf(deps, manager, call, ref, vm);
+      await syncResultsOf(deps, manager, call, listedVm, vm);
     } catch (error) {
       // One that cannot be read must not keep the others from being read.
       if (!(error instanceof ExternalSystemError) || error.kind === 'UNREACHABLE') throw error;
@@ -171,11 +174,11 @@ async function syncResultsOf(
   deps: Dependencies,
   manager: ConnectedManager,
   call: CallContext,
-  ref: string,
+  listedVm: ListedVm,
   vm: { readonly vmId: string; readonly enterpriseId: string },
 ): Promise<void> {
   const owner = { vmId: vm.vmId, enterpriseId: vm.enterpriseId, managerId: manager.id };
-  for await (const listed of manager.system.listResults(call, [ref], new Date(0))) {
+  for await (const listed of manager.system.listResults(call, [listedVm], new Date(0))) {
     await deps.db.transaction().execute((trx) => recordListedBackup(trx, owner, listed, null));
   }
 }

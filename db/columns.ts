@@ -94,6 +94,11 @@ export interface DesiredConfiguration {
 export interface ScheduleRef {
   /** What the backup system calls the VM. */
   readonly vmRef: string;
+  /**
+   * When the schedule must be applied again although nothing about it changes, by the backup system's clock, ISO 8601:
+   * the zone's offset changes then and the backup system keeps an offset only. Absent: never.
+   */
+  readonly refreshAt?: string | undefined;
   readonly [key: string]: unknown;
 }
 

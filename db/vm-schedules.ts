@@ -30,6 +30,23 @@ export async function schedulesToReckonWith(trx: Queryable, vmId: string): Promi
   return [...existing, ...others.map((managerId) => ({ managerId, policies: [] }))];
 }
 
+/** The schedules that these VMs have in one manager for certain, by VM. */
+export async function certainSchedules(
+  db: Queryable,
+  managerId: string,
+  vmIds: readonly string[],
+): Promise<ReadonlyMap<string, BackupSchedule>> {
+  if (vmIds.length === 0) return new Map();
+  const rows = await db
+    .selectFrom('vm_schedule')
+    .select(['vm_id', 'schedule'])
+    .where('manager_id', '=', managerId)
+    .where('vm_id', 'in', vmIds)
+    .where('uncertain', '=', false)
+    .execute();
+  return new Map(rows.map((row) => [row.vm_id, row.schedule]));
+}
+
 /** Writes down which schedule now exists in a backup system for the VM, or that none does. */
 export async function settleSchedule(
   trx: Queryable,

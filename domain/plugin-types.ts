@@ -29,7 +29,10 @@ export interface BackupPluginType {
     readonly subtypes: readonly Subtype[];
     /** Whether single disks can be chosen; else every backup takes all of them. */
     readonly diskSelection: boolean;
+    /** How many policies of one manager a VM can have; `null`: any number. */
     readonly maxPoliciesPerVm: number | null;
+    /** How many configurations a policy can have; `null`: any number. */
+    readonly maxBackupsPerPolicy: number | null;
     readonly restoreNeedsPowerOff: boolean;
   };
 }
@@ -66,6 +69,39 @@ export const AVAMAR: BackupPluginType = {
     subtypes: ['HOURLY', 'DAILY', 'WEEKLY_PLANNED', 'MONTHLY'],
     diskSelection: true,
     maxPoliciesPerVm: null,
+    maxBackupsPerPolicy: null,
+    restoreNeedsPowerOff: true,
+  },
+};
+
+/**
+ * Veeam Backup & Replication through its Enterprise Manager REST API. A VM has one job and a job one recurrence, so a
+ * policy has one configuration and a VM one policy. Such a job cannot be run once on demand without moving the retention
+ * of the scheduled backups. A restore replaces the VM, which has to be off for that.
+ */
+export const VEEAM: BackupPluginType = {
+  type: 'veeam',
+  name: 'Veeam Backup Enterprise Manager',
+  versions: ['v1_4', 'v1_5', 'v1_6', 'v1_7'],
+  operations: {
+    configureOnDeploy: true,
+    configureOnReconfigure: true,
+    deconfigureOnUndeploy: true,
+    onDemandBackup: false,
+    restore: true,
+    listResults: true,
+    checkExpired: true,
+    cancel: true,
+    replication: false,
+  },
+  constraints: {
+    endpoint: 'MANDATORY',
+    credentials: 'MANDATORY',
+    types: ['COMPLETE'],
+    subtypes: ['HOURLY', 'DAILY', 'WEEKLY_PLANNED', 'MONTHLY'],
+    diskSelection: false,
+    maxPoliciesPerVm: 1,
+    maxBackupsPerPolicy: 1,
     restoreNeedsPowerOff: true,
   },
 };
@@ -76,7 +112,7 @@ export const SIMULATED_HYPERVISOR: HypervisorPluginType = {
   constraints: { endpoint: 'MANDATORY', credentials: 'NOT_APPLICABLE' },
 };
 
-export const BACKUP_PLUGIN_TYPES: readonly BackupPluginType[] = [AVAMAR];
+export const BACKUP_PLUGIN_TYPES: readonly BackupPluginType[] = [AVAMAR, VEEAM];
 export const HYPERVISOR_PLUGIN_TYPES: readonly HypervisorPluginType[] = [SIMULATED_HYPERVISOR];
 
 /** The backup plugin type of that name, or `undefined`. */

@@ -75,15 +75,26 @@ export interface SessionReport {
   readonly endedAt: Date | null;
   /** The backup that it made or restored, where that is known. */
   readonly vendorBackupId: string | null;
+  /** Restores: what the hypervisor calls the machine that was restored, where the backup system tells. */
+  readonly restoredVmRef: string | null;
   readonly sizeBytes: number | null;
   /** The backup system's own words about its end. */
   readonly message: string | null;
+}
+
+/** A VM whose backups are listed. */
+export interface ListedVm {
+  /** What the backup system calls it. */
+  readonly vendorVmRef: string;
+  /** What the VM is backed up by in that manager now, to estimate dates from; `null`: no schedule, so no estimate. */
+  readonly schedule: BackupSchedule | null;
 }
 
 /** One copy of a backup. */
 export interface CopyReport {
   readonly location: string;
   readonly vendorId: string;
+  /** `null` with `expiryEstimated`: nothing is known to estimate from; an earlier estimate stays. */
   readonly expiresAt: Date | null;
   /** The backup system names no date; this one follows from the retention. */
   readonly expiryEstimated: boolean;
@@ -169,10 +180,10 @@ export interface BackupSystem {
   sessionsSince(context: CallContext, since: Date): Promise<SessionReport[]>;
   /** Asks the backup system to stop the session; what became of it is read from the session. */
   cancel(context: CallContext, vendorSessionId: string): Promise<void>;
-  /** The backups of these VMs (by what the backup system calls them) made at or after that moment. */
-  listResults(context: CallContext, vendorVmRefs: readonly string[], since: Date): AsyncIterable<ResultReport>;
-  /** One backup, or `undefined` when it is not listed. */
-  result(context: CallContext, vendorVmRef: string, vendorBackupId: string): Promise<ResultReport | undefined>;
+  /** The backups of these VMs made at or after that moment. */
+  listResults(context: CallContext, vms: readonly ListedVm[], since: Date): AsyncIterable<ResultReport>;
+  /** One backup of the VM, or `undefined` when it is not listed. */
+  result(context: CallContext, vm: ListedVm, vendorBackupId: string): Promise<ResultReport | undefined>;
   /** Which of these copies still exist, as keys made by `copyKey`. */
   listed(context: CallContext, copies: readonly CopyRef[]): Promise<ReadonlySet<string>>;
 }

@@ -35,6 +35,7 @@ const BackupPlugin = z
       subtypes: z.array(z.enum(SUBTYPES)).readonly(),
       diskSelection: z.boolean(),
       maxPoliciesPerVm: z.int().nullable(),
+      maxBackupsPerPolicy: z.int().nullable(),
       restoreNeedsPowerOff: z.boolean(),
     }),
   })

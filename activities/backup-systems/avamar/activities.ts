@@ -73,6 +73,8 @@ function sessionOf(activity: Activity): AvamarSession | undefined {
     startedAt: new Date(began),
     endedAt: !isRunning && activity.completedDate ? new Date(activity.completedDate) : null,
     vendorBackupId: isLabelled ? backupId(activity.cid, String(label)) : null,
+    // A restore into a VM overwrites its disks: it stays the machine that it was.
+    restoredVmRef: null,
     sizeBytes: activity.stats?.bytesProtected ?? null,
     message: activity.codeReason || activity.description || null,
   };

@@ -74,8 +74,14 @@ function avamarSystem(rest: AvamarRest, config: AvamarConfig, clock: () => Date)
         throw error;
       }
     },
-    listResults: (context, cids, since) => listResults(rest, context, cids, since),
-    result: (context, vendorVmRef, vendorBackupId) => result(rest, context, vendorVmRef, vendorBackupId),
+    listResults: (context, vms, since) =>
+      listResults(
+        rest,
+        context,
+        vms.map((vm) => vm.vendorVmRef),
+        since,
+      ),
+    result: (context, vm, vendorBackupId) => result(rest, context, vm.vendorVmRef, vendorBackupId),
     listed: (context, copies) => listed(rest, context, copies),
   };
 }

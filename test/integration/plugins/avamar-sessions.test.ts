@@ -18,7 +18,8 @@ const ALL = { retentionDays: 7, disks: null };
 
 async function resultsOf(refs: readonly string[], since = FOREVER): Promise<ResultReport[]> {
   const found: ResultReport[] = [];
-  for await (const one of avamar.listResults(context, refs, since)) found.push(one);
+  const vms = refs.map((vendorVmRef) => ({ vendorVmRef, schedule: null }));
+  for await (const one of avamar.listResults(context, vms, since)) found.push(one);
   return found;
 }
 
@@ -38,7 +39,11 @@ describe('a backup on demand', () => {
 
     const report = await ended(avamar, context, started.vendorSessionId);
     expect(report).toMatchObject({ state: 'SUCCEEDED', progress: 100, vendorVmRef: started.vendorVmRef });
-    const made = await avamar.result(context, started.vendorVmRef, report.vendorBackupId ?? '');
+    const made = await avamar.result(
+      context,
+      { vendorVmRef: started.vendorVmRef, schedule: null },
+      report.vendorBackupId ?? '',
+    );
     expect(made).toMatchObject({ vendorVmRef: started.vendorVmRef, sizeBytes: 2 * 1024 ** 3 });
     const days = ((made?.copies[0]?.expiresAt?.getTime() ?? 0) - (made?.createdAt.getTime() ?? 0)) / 86_400_000;
     expect(days).toBeCloseTo(7, 2);
@@ -79,7 +84,7 @@ describe('a backup on demand', () => {
     await world.atConsole('DELETE', `/clients/${cid}/backups/1/delete`);
     const rest = copies.filter(({ vendorId }) => vendorId !== '1').map(copyKey);
     expect([...(await avamar.listed(context, copies))]).toEqual(rest);
-    expect(await avamar.result(context, cid, `${cid}/1`)).toBeUndefined();
+    expect(await avamar.result(context, { vendorVmRef: cid, schedule: null }, `${cid}/1`)).toBeUndefined();
     expect(await avamar.listed(context, [{ vendorVmRef: 'no-such-client', vendorId: '1', location: 'Local' }])).toEqual(
       new Set(),
     );
