@@ -15,7 +15,7 @@ import {
   type Schedule,
   type State,
 } from './state.ts';
-import { VCenterRefusal, type VCenterLink, VCenterUnavailable } from './vcenter-link.ts';
+import { VCenterRefusal, type VCenterLink, VCenterUnavailable } from '../hypervisor/vcenter-link.ts';
 
 const GIB = 1024 ** 3;
 /** How long an activity goes on trying to reach the vCenter after its time, before it fails. */

@@ -20,7 +20,7 @@ import { schedules } from './schedules.ts';
 import { AvamarError } from './spring.ts';
 import { about, system } from './system.ts';
 import { tasks } from './tasks.ts';
-import { VCenterUnavailable } from './vcenter-link.ts';
+import { VCenterUnavailable } from '../hypervisor/vcenter-link.ts';
 import { virtualCenters } from './virtual-centers.ts';
 
 export function createAvamarApp(server: Server, beat: () => Promise<void>): Hono<AvamarEnv> {

@@ -4,7 +4,7 @@
  */
 import type { Server } from './env.ts';
 import type { Client, State } from './state.ts';
-import type { Machine } from './vcenter-link.ts';
+import type { Machine } from '../hypervisor/vcenter-link.ts';
 
 const DATACENTER = 'Datacenter';
 

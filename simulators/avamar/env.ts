@@ -4,7 +4,7 @@ import type { ActivityEngine } from './activity-engine.ts';
 import type { Outcomes } from './outcomes.ts';
 import type { Scheduler } from './scheduler.ts';
 import type { State } from './state.ts';
-import type { VCenterLink } from './vcenter-link.ts';
+import type { VCenterLink } from '../hypervisor/vcenter-link.ts';
 
 /** Who asks, from the token. */
 export type Caller = { userName: string; clientId: string; jti: string };

@@ -1,9 +1,10 @@
 /**
  * `node simulators/avamar/main.ts --port 4020 --state <file> --vcenter http://127.0.0.1:4010 [--host 127.0.0.1]
- * [--backup-seconds 12] [--restore-seconds 12] [--user MCUser] [--password avamar-simulator] [--time-zone UTC]`
+ * [--backup-seconds 12] [--restore-seconds 12] [--user MCUser] [--password avamar-simulator] [--time-zone UTC]
+ * [--tls-key <file> --tls-cert <file>]`
  */
 import { parseArgs } from 'node:util';
-import { runProgram } from '../kit/program.ts';
+import { certificateFrom, runProgram } from '../kit/program.ts';
 import { startAvamarSimulator } from './start.ts';
 
 const { values } = parseArgs({
@@ -17,6 +18,8 @@ const { values } = parseArgs({
     user: { type: 'string', default: 'MCUser' },
     password: { type: 'string', default: 'avamar-simulator' },
     'time-zone': { type: 'string', default: 'UTC' },
+    'tls-key': { type: 'string' },
+    'tls-cert': { type: 'string' },
   },
 });
 
@@ -32,5 +35,6 @@ await runProgram(() =>
     password: values.password,
     timeZoneId: values['time-zone'],
     ...(values.state === undefined ? {} : { stateFile: values.state }),
+    ...certificateFrom(values['tls-key'], values['tls-cert']),
   }),
 );

@@ -1,5 +1,5 @@
 import { createClock } from '../kit/clock.ts';
-import { listen, type RunningSimulator } from '../kit/server.ts';
+import { type Certificate, listen, type RunningSimulator } from '../kit/server.ts';
 import { openStore } from '../kit/store.ts';
 import { createActivityEngine } from './activity-engine.ts';
 import { createAvamarApp } from './app.ts';
@@ -8,7 +8,7 @@ import { createOutcomes } from './outcomes.ts';
 import { createScheduler } from './scheduler.ts';
 import { openState } from './state.ts';
 import { advanceTasks } from './tasks.ts';
-import { linkToVCenter } from './vcenter-link.ts';
+import { linkToVCenter } from '../hypervisor/vcenter-link.ts';
 
 export interface AvamarSimulatorOptions {
   /** Where the hypervisor simulator listens, e.g. `http://127.0.0.1:4010`. */
@@ -33,6 +33,8 @@ export interface AvamarSimulatorOptions {
   vcenterName?: string;
   /** The server's own time zone, used by schedules that name none; default `UTC`. */
   timeZoneId?: string;
+  /** With it the simulator speaks https, without it http. */
+  certificate?: Certificate;
 }
 
 /** How often the server looks for what has become due. */
@@ -77,7 +79,8 @@ export async function startAvamarSimulator(options: AvamarSimulatorOptions): Pro
     if (waiting === 0) void beat();
   }, BEAT_MS);
 
-  const listening = await listen(createAvamarApp(server, beat), options.host ?? '127.0.0.1', options.port ?? 0);
+  const app = createAvamarApp(server, beat);
+  const listening = await listen(app, options.host ?? '127.0.0.1', options.port ?? 0, options.certificate);
   return {
     url: listening.url,
     async close() {

@@ -8,7 +8,7 @@ import { clientsByEntity, entityIdOf } from './entities.ts';
 import type { AvamarEnv, Server } from './env.ts';
 import { chosenFields, dateTime, notFound } from './spring.ts';
 import type { TaskRecord } from './state.ts';
-import type { Machine } from './vcenter-link.ts';
+import type { Machine } from '../hypervisor/vcenter-link.ts';
 
 /** `Task«List«RequestResult»»`. */
 export function taskView(task: TaskRecord, now: number) {

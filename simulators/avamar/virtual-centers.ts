@@ -13,7 +13,7 @@ import type { AvamarEnv, Server } from './env.ts';
 import { chosenFields, notFound, page, vendorEnum } from './spring.ts';
 import type { TaskRecord } from './state.ts';
 import { taskView } from './tasks.ts';
-import { VCenterUnavailable } from './vcenter-link.ts';
+import { VCenterUnavailable } from '../hypervisor/vcenter-link.ts';
 
 const NewClients = z.object({
   domain: z.string().startsWith('/'),

@@ -106,8 +106,7 @@ export function createFaults(): { routes: Hono<Env>; middleware: MiddlewareHandl
     );
   };
   const take = async (when: 'before' | 'after', c: Context<Env>): Promise<ActiveFault | undefined> => {
-    const isJson = c.req.header('content-type')?.includes('json') === true;
-    const body = isJson && faults.some((fault) => fault.body !== undefined) ? await c.req.text() : '';
+    const body = faults.some((fault) => fault.body !== undefined) ? await c.req.text() : '';
     const found = faults.find((fault) => matches(fault, when, c, body));
     if (found === undefined) return undefined;
     found.hits += 1;

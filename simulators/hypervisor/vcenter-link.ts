@@ -27,7 +27,7 @@ export class VCenterRefusal extends Error {
 
 export type VCenterLink = ReturnType<typeof linkToVCenter>;
 
-/** The few calls that an Avamar server makes to the vCenter it protects: a client of the hypervisor simulator. */
+/** The few calls that a backup server makes to the vCenter it protects: a client of the hypervisor simulator. */
 export function linkToVCenter(url: string) {
   const call = async (method: string, path: string, body?: unknown): Promise<unknown> => {
     let response: Response;
@@ -67,5 +67,7 @@ export function linkToVCenter(url: string) {
       call('PUT', `${reference(moref)}/contents`, body),
     power: (moref: string, state: 'ON' | 'OFF') => call('PUT', `${reference(moref)}/power`, { state }),
     create: async (body: unknown): Promise<Machine> => Machine.parse(await call('POST', '/morefs', body)),
+    /** A machine that is powered on is refused; one that is not there is no error. */
+    remove: (moref: string) => call('DELETE', reference(moref)),
   };
 }
