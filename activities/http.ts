@@ -1,8 +1,9 @@
 /**
- * JSON over HTTP for the adapters: certificates are verified or pinned per system, every call has a limit, and every
- * failure says whether the other system may have done what it was asked.
+ * Calls over HTTP for the adapters, in JSON or in what else a system speaks: certificates are verified or pinned per
+ * system, every call has a limit, and every failure says whether the other system may have done what it was asked.
  * @module
  */
+import type { IncomingHttpHeaders } from 'node:http';
 import { Agent, errors, request } from 'undici';
 import type { z } from 'zod';
 import type { Tls } from '../db/columns.ts';
@@ -17,6 +18,16 @@ import { NotConnected, trustingConnector } from './tls-trust.ts';
 
 const RESPONSE_LIMIT_BYTES = 32 * 1024 * 1024;
 
+/** The format of bodies and answers. */
+export interface MediaFormat {
+  /** The one type that is accepted and sent. */
+  readonly type: string;
+  /** Reads a body that is not empty. @throws when it is of another format (an error page). */
+  readonly parse: (text: string) => unknown;
+}
+
+const JSON_FORMAT: MediaFormat = { type: 'application/json', parse: (text) => JSON.parse(text) };
+
 /** The system that is called, as the adapter knows it. */
 export interface HttpSystem {
   readonly system: 'HYPERVISOR' | 'BACKUP_SYSTEM';
@@ -25,6 +36,8 @@ export interface HttpSystem {
   /** Base address; paths of requests are appended to its path. A trailing slash makes no difference. */
   readonly endpoint: string;
   readonly tls: Tls;
+  /** What it speaks; absent: JSON. */
+  readonly format?: MediaFormat;
   /** The vendor's own words in the body of an error. */
   readonly wordsOf: (body: unknown) => string | undefined;
   /** Whether the vendor marks this error of a status that means a refusal as one that may pass. */
@@ -48,6 +61,8 @@ export interface HttpRequest<T> {
   readonly query?: Readonly<Record<string, string | readonly string[]>>;
   readonly json?: unknown;
   readonly form?: Readonly<Record<string, string>>;
+  /** A body that is written already, in the system's format. */
+  readonly text?: string;
   readonly headers?: Readonly<Record<string, string>>;
   /** What the call is for, after "to": `create the schedule`. */
   readonly purpose: string;
@@ -60,6 +75,7 @@ export interface HttpAnswer<T> {
   readonly body: T;
   /** The other system's clock, from the `Date` header; to the second. */
   readonly date: Date | undefined;
+  readonly headers: IncomingHttpHeaders;
 }
 
 /** @throws ExternalSystemError from both; the reason of `context.signal` when that stopped a read. */
@@ -79,6 +95,7 @@ export interface HttpClient {
  */
 export function httpClient(target: HttpSystem): HttpClient {
   const base = baseUrl(target);
+  const format = target.format ?? JSON_FORMAT;
   const agent = new Agent({
     connect: trustingConnector(target.tls),
     allowH2: false,
@@ -101,18 +118,17 @@ export function httpClient(target: HttpSystem): HttpClient {
     const limit = AbortSignal.timeout(VENDOR_CALL_LIMIT_MS);
     let status: number;
     let text: string;
-    let date: string | string[] | undefined;
-    let location: string | string[] | undefined;
+    let headers: IncomingHttpHeaders;
     try {
       const response = await request(addressOf(base, call), {
         method: call.method,
         dispatcher: agent,
         signal: stop === undefined ? limit : AbortSignal.any([limit, stop]),
-        headers: headersOf(call),
+        headers: headersOf(call, format),
         body: bodyOf(call),
       });
       status = response.statusCode;
-      ({ date, location } = response.headers);
+      ({ headers } = response);
       text = await response.body.text();
     } catch (cause) {
       if (stop?.aborted === true) throw stop.reason;
@@ -128,17 +144,18 @@ export function httpClient(target: HttpSystem): HttpClient {
       throw failure(lost, `did not answer ${why} when asked to ${call.purpose}`, { cause });
     }
 
-    const body = parsed(text);
+    const body = parsed(text, format);
     if (status >= 200 && status < 300) {
       const understood = call.answer.safeParse(body);
-      if (understood.success) return { status, body: understood.data, date: dateOf(date) };
+      if (understood.success) return { status, body: understood.data, date: dateOf(headers.date), headers };
       const issue = understood.error.issues[0];
       const at = issue === undefined ? '' : ` (${[...issue.path, issue.message].join(': ')})`;
       const kind = lost === 'NO_ANSWER' ? lost : 'FAILED';
       throw failure(kind, `gave an answer that is not understood when asked to ${call.purpose}${at}`, { status });
     }
     const vendorMessage = target.wordsOf(body);
-    const words = vendorMessage ?? (location === undefined ? `status ${status}` : `a redirect to ${String(location)}`);
+    const { location } = headers;
+    const words = vendorMessage ?? (location === undefined ? `status ${status}` : `a redirect to ${location}`);
     const kind = kindOf(status, lost, target.passing?.(body) === true);
     throw failure(kind, `${VERBS[kind]} to ${call.purpose}: ${words}`, { status, vendorMessage });
   };
@@ -218,29 +235,30 @@ function addressOf(base: URL, call: HttpRequest<unknown>): URL {
   return url;
 }
 
-function headersOf(call: HttpRequest<unknown>): Record<string, string> {
-  const type = call.form !== undefined ? 'application/x-www-form-urlencoded' : 'application/json';
-  const hasBody = call.form !== undefined || call.json !== undefined;
-  return { accept: 'application/json', ...(hasBody ? { 'content-type': type } : {}), ...call.headers };
+function headersOf(call: HttpRequest<unknown>, format: MediaFormat): Record<string, string> {
+  const type = call.form !== undefined ? 'application/x-www-form-urlencoded' : format.type;
+  const hasBody = call.form !== undefined || call.json !== undefined || call.text !== undefined;
+  return { accept: format.type, ...(hasBody ? { 'content-type': type } : {}), ...call.headers };
 }
 
 function bodyOf(call: HttpRequest<unknown>): string | null {
   if (call.form !== undefined) return new URLSearchParams(call.form).toString();
+  if (call.text !== undefined) return call.text;
   return call.json === undefined ? null : JSON.stringify(call.json);
 }
 
-/** The JSON of a body, its text when it is none (an error page), `undefined` when it is empty. */
-function parsed(text: string): unknown {
+/** What a body says, its text when it is of another format (an error page), `undefined` when it is empty. */
+function parsed(text: string, format: MediaFormat): unknown {
   const bare = text.replace(/^\uFEFF/, '').trim();
   if (bare === '') return undefined;
   try {
-    return JSON.parse(bare);
+    return format.parse(bare);
   } catch {
     return bare;
   }
 }
 
-function dateOf(header: string | string[] | undefined): Date | undefined {
+function dateOf(header: string | undefined): Date | undefined {
   const date = new Date(String(header));
   return Number.isNaN(date.getTime()) ? undefined : date;
 }

@@ -117,8 +117,49 @@ describe('an answer', () => {
       ...call,
       query: { filter: ['a==1', 'b==2'] },
     });
-    expect(answer).toEqual({ status: 200, body: { ok: true }, date: new Date('2026-03-01T10:00:00Z') });
+    expect(answer).toMatchObject({ status: 200, body: { ok: true }, date: new Date('2026-03-01T10:00:00Z') });
     expect(url).toBe('/proxy/api/thing?filter=a%3D%3D1&filter=b%3D%3D2');
+  });
+});
+
+describe('another format than JSON', () => {
+  const format = {
+    type: 'application/xml',
+    parse: (text: string) => {
+      if (!text.startsWith('<')) throw new Error('no XML');
+      return { xml: text };
+    },
+  };
+  const speaking = (endpoint: string) =>
+    httpClient({
+      system: 'BACKUP_SYSTEM',
+      called: 'the backup system b-1',
+      endpoint,
+      tls: { mode: 'system' },
+      format,
+      wordsOf: (body) => z.object({ xml: z.string() }).safeParse(body).data?.xml,
+    });
+
+  test('is the one type that is accepted and sent, and an answer is read as it', async () => {
+    let headers: IncomingMessage['headers'] = {};
+    let sent = '';
+    const endpoint = await serve(async (request, response) => {
+      ({ headers } = request);
+      for await (const chunk of request) sent += String(chunk);
+      response.writeHead(202, { 'x-thing': 'yes' }).end('\uFEFF<ok/>');
+    });
+    const { json: _json, ...bare } = write;
+    const answer = await speaking(endpoint).write(openContext(), { ...bare, text: '<a/>' });
+    expect(answer).toMatchObject({ status: 202, body: { xml: '<ok/>' }, headers: { 'x-thing': 'yes' } });
+    expect(headers).toMatchObject({ accept: 'application/xml', 'content-type': 'application/xml' });
+    expect(sent).toBe('<a/>');
+  });
+
+  test('gives the words of an error, and leaves an error page without any', async () => {
+    const answers = ['<e/>', 'Service Unavailable'];
+    const http = speaking(await serve((_, response) => response.writeHead(503).end(answers.shift())));
+    await expect(http.read(openContext(), call)).rejects.toMatchObject({ kind: 'FAILED', vendorMessage: '<e/>' });
+    await expect(http.read(openContext(), call)).rejects.toMatchObject({ kind: 'FAILED', vendorMessage: undefined });
   });
 });
 
