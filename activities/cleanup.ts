@@ -25,6 +25,7 @@ import type { Dependencies } from './dependencies.ts';
 import { hypervisorOf, labelsOf } from './lifecycle.ts';
 import { ensureNoSession, runningSession } from './observations.ts';
 import { forward, type StepAttempt, type StepOutcome } from './recorded-step.ts';
+import { removeLeftMachines } from './restored-machine.ts';
 import { bringSchedule } from './schedules.ts';
 import { previousHardware } from './undo.ts';
 
@@ -37,6 +38,11 @@ export function cleanupActivities(deps: Dependencies): Pick<StepActivities, 'cle
     cleanHypervisor: (input) =>
       forward(deps, 'CLEAN_HYPERVISOR', input, async (attempt) => {
         const cleaned = await cleanedOperation(deps.db, attempt.operation);
+        const left = await leftoversOf(deps.db, cleaned.operation.id);
+        if (left.some(({ step }) => step === 'REPLACE')) {
+          await ensureNoSession(deps, input);
+          return removeLeftMachines(deps, attempt, cleaned.operation.id);
+        }
         switch (wayFor(attempt, cleaned)) {
           case 'OWNED':
             return OWNED;
@@ -193,6 +199,7 @@ async function ensureNothingRuns(deps: Dependencies, attempt: StepAttempt, manag
 async function isThere(deps: Dependencies, attempt: StepAttempt, cleaned: CleanedOperation): Promise<boolean> {
   const steps = await stepsOf(deps.db, attempt.operation.id);
   const hypervisor = steps.find((step) => step.name === 'CLEAN_HYPERVISOR');
-  if (hypervisor?.state === 'DONE') return hypervisor.made !== null;
+  // A machine beside the VM was removed: that says nothing of the VM.
+  if (hypervisor?.state === 'DONE' && hypervisor.made?.superseded === undefined) return hypervisor.made !== null;
   return attempt.vm.state !== 'NOT_ALLOCATED' && wayFor(attempt, cleaned) !== 'REMOVE';
 }

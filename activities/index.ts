@@ -11,6 +11,7 @@ import { lifecycleActivities } from './lifecycle.ts';
 import { checkActivities } from './manager-check.ts';
 import { observationActivities } from './observations.ts';
 import { recordActivities } from './records.ts';
+import { restoredMachineActivities } from './restored-machine.ts';
 import { scheduleActivities } from './schedules.ts';
 import { requestActivities } from './sessions.ts';
 import { undoStep } from './undo.ts';
@@ -24,6 +25,7 @@ export function createActivities(deps: Dependencies): ControlActivities & StepAc
     ...scheduleActivities(deps),
     ...requestActivities(deps),
     ...observationActivities(deps),
+    ...restoredMachineActivities(deps),
     ...recordActivities(deps),
     ...cleanupActivities(deps),
     undoStep: (input) => undoStep(deps, input),

@@ -1,8 +1,7 @@
 /**
- * What comes after a session: take over what a restore made of the VM, and write down what the session left.
+ * What comes after a session: write down what it left.
  * @module
  */
-import { rememberReference } from '../db/operation-context.ts';
 import { recordListedBackup } from '../db/results.ts';
 import { type SessionRow, sessionOfOperation } from '../db/sessions.ts';
 import { certainSchedules } from '../db/vm-schedules.ts';
@@ -10,31 +9,11 @@ import { sessionSucceeded } from '../domain/results.ts';
 import type { StepActivities } from '../workflows/contract.ts';
 import type { CallContext } from './calls.ts';
 import type { Dependencies } from './dependencies.ts';
-import { hypervisorOf } from './lifecycle.ts';
 import { forward } from './recorded-step.ts';
 
-/** The activities of REFRESH and RECORD. */
-export function recordActivities(deps: Dependencies): Pick<StepActivities, 'refreshVm' | 'recordResult'> {
+/** The activity of RECORD. */
+export function recordActivities(deps: Dependencies): Pick<StepActivities, 'recordResult'> {
   return {
-    refreshVm: (input) =>
-      forward(deps, 'REFRESH', input, async (attempt) => {
-        const found = await hypervisorOf(deps, attempt).inspect(attempt.call, attempt.vm);
-        if (found === undefined) return { made: null, reason: 'the hypervisor has no such virtual machine any more' };
-        const vmId = attempt.vm.id;
-        await attempt.record((trx) =>
-          rememberReference(trx, { vmId, system: 'HYPERVISOR', systemId: attempt.datacenter.id, ref: found.ref }),
-        );
-        const kept = await attempt.keepForUndo({ hypervisorRef: attempt.vm.hypervisorRef });
-        return {
-          made: {
-            hypervisorRef: found.ref,
-            hardware: found.hardware,
-            power: found.power,
-            referenceChanged: kept.hypervisorRef !== found.ref,
-          },
-        };
-      }),
-
     recordResult: (input) =>
       forward(deps, 'RECORD', input, async (attempt) => {
         const session = await sessionOfOperation(deps.db, attempt.operation.id);

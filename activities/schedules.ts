@@ -50,6 +50,7 @@ export function scheduleActivities(deps: Dependencies): Pick<StepActivities, 'co
       forward(deps, 'BACKUP_SCHEDULE', input, async (attempt) => {
         const managerId = managerOf(input);
         if (attempt.operation.kind === 'RESTORE') return afterRestore(deps, attempt, managerId);
+        if (attempt.operation.kind === 'SCHEDULE_REFRESH') return applyAgain(deps, attempt, managerId);
         const wanted = attempt.operation.desired.schedules?.find((schedule) => schedule.managerId === managerId);
         return bringSchedule(deps, attempt, managerId, wanted);
       }),
@@ -64,6 +65,11 @@ async function afterRestore(deps: Dependencies, attempt: StepAttempt, managerId:
   const steps = await stepsOf(deps.db, attempt.operation.id);
   const refreshed = steps.find((step) => step.name === 'REFRESH');
   if (refreshed?.made?.referenceChanged !== true) return { skipped: 'the virtual machine kept its reference' };
+  return applyAgain(deps, attempt, managerId);
+}
+
+/** Applies the schedule that the VM has, to the machine that it is now and with the offsets that are in force now. */
+async function applyAgain(deps: Dependencies, attempt: StepAttempt, managerId: string): Promise<StepOutcome> {
   const existing = await existingSchedule(deps.db, attempt.vm.id, managerId);
   if (existing === undefined) return { skipped: 'the virtual machine has no backup schedule' };
   return bringSchedule(deps, attempt, managerId, existing.schedule);

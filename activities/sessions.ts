@@ -18,6 +18,7 @@ import { copyById } from '../db/results.ts';
 import { otherSessions, recordSession, type SessionRow, sessionOfOperation } from '../db/sessions.ts';
 import { markManagerUsed } from '../db/watches.ts';
 import { HoldfastError } from '../domain/errors.ts';
+import { backupPluginType } from '../domain/plugin-types.ts';
 import type { SessionKind } from '../domain/results.ts';
 import type { StepActivities, StepInput } from '../workflows/contract.ts';
 import type { CopyRef, FoundSession, ProtectedVm } from './backup-systems/backup-system.ts';
@@ -25,6 +26,7 @@ import type { ConnectedManager } from './backup-systems/managers.ts';
 import { type CallContext, ExternalSystemError } from './calls.ts';
 import type { Dependencies } from './dependencies.ts';
 import { forward, NotYet, type StepAttempt, type StepOutcome } from './recorded-step.ts';
+import { markedMachines } from './restored-machine.ts';
 import { protectedVm } from './schedules.ts';
 
 /** How often a lost start is looked for. Milliseconds. */
@@ -107,6 +109,10 @@ async function requestSession(
   }
   const manager = await deps.managers.connect(managerId);
   await markManagerUsed(deps.db, managerId);
+  if (start.kind === 'RESTORE' && backupPluginType(manager.type)?.constraints.restoresAsNewMachine === true) {
+    // Kept once, before the first start: a later attempt may see what that one has restored.
+    await attempt.keepForUndo({ machines: await markedMachines(deps, attempt) });
+  }
   return { made: { sessionId: await claimAndSend(deps, attempt, manager, intent, start) } };
 }
 

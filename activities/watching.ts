@@ -20,6 +20,7 @@ import { type CallContext, ExternalSystemError } from './calls.ts';
 import type { Dependencies } from './dependencies.ts';
 import { FIRST_LOOK_MS, SESSION_OVERLAP_MS } from './observations.ts';
 import { describeError } from './recorded-step.ts';
+import { refreshSchedules } from './schedule-refresh.ts';
 
 /** A session that is not listed for this long has a state that nobody knows. Milliseconds. */
 const UNLISTED_MS = 60_000;
@@ -53,8 +54,9 @@ async function tick(deps: Dependencies, input: WatchInput): Promise<TickSummary>
   const watch = await beginTick(deps.db, input.managerId);
   let adopted = 0;
   let ended = 0;
+  let refreshed = 0;
   let error: string | null = null;
-  if (!(await isDue(deps, input, watch))) return summary(deps, input, { adopted, ended, error });
+  if (!(await isDue(deps, input, watch))) return summary(deps, input, { adopted, ended, refreshed, error });
   try {
     const call = readOnlyCall();
     const connected = await deps.managers.connect(input.managerId);
@@ -63,6 +65,7 @@ async function tick(deps: Dependencies, input: WatchInput): Promise<TickSummary>
     await look(deps, manager, call, watch, now);
     adopted = await adoptSessions(deps, manager);
     ended = await handleEndedSessions(deps, manager, call);
+    refreshed = await refreshSchedules(deps, manager, now);
     const synced = await syncSome(deps, manager, call, input, watch);
     await endTick(deps.db, input.managerId, watch.tick, { sessionsWatermark: now, ...synced, error: null });
   } catch (failure) {
@@ -71,7 +74,7 @@ async function tick(deps: Dependencies, input: WatchInput): Promise<TickSummary>
     deps.logger.warn({ err: failure, managerId: input.managerId }, 'a look at a backup system failed');
     await endTick(deps.db, input.managerId, watch.tick, { error: told });
   }
-  return summary(deps, input, { adopted, ended, error });
+  return summary(deps, input, { adopted, ended, refreshed, error });
 }
 
 /** Whether the backup system is asked now: with sessions in flight each time, else only now and then. */
@@ -84,7 +87,7 @@ async function isDue(deps: Dependencies, input: WatchInput, watch: WatchRow): Pr
 async function summary(
   deps: Dependencies,
   { managerId, managerName }: WatchInput,
-  seen: Pick<TickSummary, 'adopted' | 'ended' | 'error'>,
+  seen: Pick<TickSummary, 'adopted' | 'ended' | 'refreshed' | 'error'>,
 ): Promise<TickSummary> {
   const inFlight = (await sessionsInFlight(deps.db, managerId)).length;
   return { ...seen, inFlight, needed: await watchIsNeeded(deps.db, managerId, managerName) };
@@ -129,6 +132,7 @@ async function recordNews(
       message: 'the backup system no longer lists the session',
       endedAt: null,
       vendorBackupId: null,
+      restoredVmRef: null,
       sizeBytes: null,
     });
     return;

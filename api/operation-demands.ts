@@ -29,6 +29,8 @@ export interface Demand {
   readonly currentSchedules?: readonly BackupSchedule[];
   readonly hardware?: { readonly current: Hardware; readonly desired: Hardware };
   readonly managerId?: string;
+  /** RESTORE only: whether the backup system makes a machine of its own. */
+  readonly restoresAsNewMachine?: boolean;
   /** CLEANUP only: its steps follow from what is left, not from its kind. */
   readonly steps?: readonly PlannedStep[];
 }
@@ -192,7 +194,8 @@ export async function restoreDemand(
     );
   }
   const manager = await requireManager(trx, copy.manager_id);
-  if (backupPluginType(manager.type)?.constraints.restoreNeedsPowerOff === true && vm.state !== 'OFF') {
+  const constraints = backupPluginType(manager.type)?.constraints;
+  if (constraints?.restoreNeedsPowerOff === true && vm.state !== 'OFF') {
     throw new HoldfastError(
       'BACKUP_RESTORE_VM_MUST_BE_POWERED_OFF',
       `${manager.name} restores into a virtual machine that is off; ${vm.name} is ${vm.state}. Power it off first.`,
@@ -203,6 +206,7 @@ export async function restoreDemand(
     managerId: manager.id,
     request: { resultId, copyId: copy.id, managerId: manager.id },
     currentSchedules: certainly(await existingSchedules(trx, vm.id)),
+    restoresAsNewMachine: constraints?.restoresAsNewMachine === true,
   };
 }
 

@@ -65,6 +65,7 @@ export const POLICY_PROBLEMS = [
   'BACKUP_INVALID_DATE_FORMAT_DEFINED',
   'BACKUP_WEEKLY_WITHOUT_DAY',
   'BACKUP_INVALID_REPLICATION_OPTION',
+  'BACKUP_TOO_MANY_CONFIGURATIONS',
 ] as const satisfies readonly ErrorCode[];
 
 /** What resolveSchedules may find. */
@@ -80,6 +81,7 @@ export const CHOICE_PROBLEMS = [
   'BACKUP_INVALID_DATE_FORMAT_DEFINED',
   'BACKUP_WEEKLY_WITHOUT_DAY',
   'BACKUP_INVALID_DISKS',
+  'BACKUP_MULTIPLE_POLICIES_DISABLED',
 ] as const satisfies readonly ErrorCode[];
 
 /** The codes of routes that begin an operation. */

@@ -146,21 +146,24 @@ export async function lockAllowedPolicies(
   const rows = await trx
     .selectFrom('backup_policy as policy')
     .innerJoin('allowance', 'allowance.policy_id', 'policy.id')
+    .innerJoin('backup_manager as manager', 'manager.id', 'policy.manager_id')
     .selectAll('policy')
+    .select('manager.type as manager_type')
     .where('allowance.enterprise_id', '=', wanted.enterpriseId)
     .where('policy.datacenter_id', '=', wanted.datacenterId)
     .where('policy.id', 'in', wanted.policyIds)
     .orderBy('policy.id')
-    .forShare()
+    .forShare(['policy', 'allowance'])
     .execute();
   return new Map(rows.map((row) => [row.id, toBackupPolicy(row)]));
 }
 
 /** The policy as the rules of the domain know it. */
-export function toBackupPolicy(row: BackupPolicyRow): BackupPolicy {
+function toBackupPolicy(row: BackupPolicyRow & { readonly manager_type: string }): BackupPolicy {
   return {
     id: row.id,
     managerId: row.manager_id,
+    managerType: row.manager_type,
     code: row.code,
     name: row.name,
     replication: row.replication,

@@ -105,6 +105,8 @@ async function obstacleTo(trx: Queryable, operation: OperationRow, byItsRun: boo
     }
     case 'CLEANUP':
       return notSupported('A cleanup that is stopped leaves behind what it was to clear.');
+    case 'SCHEDULE_REFRESH':
+      return notSupported('A refresh applies the schedule that is there already: there is nothing to go back to.');
     case 'BACKUP':
       return obstacleToStopBackup(trx, operation, byItsRun);
     default:

@@ -109,6 +109,8 @@ export interface StepUndoInput {
   readonly hardware?: Hardware;
   readonly schedule?: BackupSchedule | null;
   readonly scheduleRef?: ScheduleRef | null;
+  /** REQUEST_RESTORE: the machines that bore the VM's mark before the restore was begun. */
+  readonly machines?: readonly string[];
 }
 
 /** What a step made. */
@@ -121,6 +123,8 @@ export interface StepMade {
   readonly power?: PowerState;
   /** REFRESH: whether the hypervisor calls the VM something else than before the restore. */
   readonly referenceChanged?: boolean;
+  /** REFRESH: the machine that was the VM before a restore and may still be there. REPLACE, CLEAN_HYPERVISOR: removed. */
+  readonly superseded?: string;
 }
 
 export type IntentKind = 'START_BACKUP' | 'START_RESTORE' | 'NAMED_WRITE';

@@ -3,22 +3,20 @@
  * operation is still open.
  * @module
  */
-import { sql, type UpdateObject } from 'kysely';
+import { sql } from 'kysely';
 import { errorDefinition, isErrorCode } from '../domain/errors.ts';
 import { OPERATION_ACTIONS, type Severity } from '../domain/events.ts';
-import type { OperationError, StepName, TerminalState } from '../domain/operations.ts';
+import type { OperationError, TerminalState } from '../domain/operations.ts';
 import { sessionSucceeded } from '../domain/results.ts';
-import type { VmState } from '../domain/virtual-machines.ts';
-import type { StepMade } from './columns.ts';
 import { type Database, plannedOnce, type Queryable } from './connect.ts';
 import { recordOperationEvent } from './events.ts';
 import { closeIntents } from './intents.ts';
 import { heldBy, NO_MANAGER, type OperationRow, sentenceStart } from './operations.ts';
 import { clearResidue, isLeftover, type NamedResidue, nameResidue, recordResidue } from './residue.ts';
-import type { DB } from './schema.ts';
 import { sessionOfOperation } from './sessions.ts';
-import { endInterruptedSteps, type StepRow, stepsOf } from './steps.ts';
-import { markUncertain, settleSchedule } from './vm-schedules.ts';
+import { endInterruptedSteps, stepsOf } from './steps.ts';
+import { vmAfter } from './vm-after.ts';
+import { markUncertain, refreshIsSettled, settleSchedule } from './vm-schedules.ts';
 
 /** How an operation ends. */
 export interface Ending {
@@ -125,8 +123,8 @@ export async function closeOperation(
     .where('vm.id', '=', operation.vm_id)
     .modifyEnd(plannedOnce)
     .executeTakeFirstOrThrow();
-  const left = steps.filter((step) => isLeftover(step, operation, outcome, abandoned));
-  const residue = await nameResidue(trx, operation, vm, left);
+  const left = steps.filter((step) => isLeftover(step, operation, outcome, abandoned, steps));
+  const residue = await nameResidue(trx, operation, vm, left, steps);
 
   await trx
     .updateTable('operation')
@@ -135,8 +133,7 @@ export async function closeOperation(
       error: error === null ? null : JSON.stringify(error),
       finished_at: sql<Date>`now()`,
       ...(outcome === 'SUCCEEDED' ? { progress: 100 } : {}),
-      needs_attention: residue.length > 0,
-      attention_reason: residue.length > 0 ? 'something was left behind' : null,
+      ...attentionAfter(operation, outcome, residue),
     })
     .where('id', '=', operation.id)
     .modifyEnd(plannedOnce)
@@ -153,8 +150,9 @@ export async function closeOperation(
     .execute();
   for (const step of steps) {
     if (step.name !== 'BACKUP_SCHEDULE' || step.state !== 'DONE' || step.manager_id === NO_MANAGER) continue;
-    if (step.compensation === null && !left.includes(step))
-      await settleSchedule(trx, operation, step.manager_id, step.made);
+    if (step.compensation !== null || left.includes(step)) continue;
+    await settleSchedule(trx, operation, step.manager_id, step.made);
+    if (operation.kind !== 'DEPLOY') await refreshIsSettled(trx, vm.id, step.manager_id);
   }
   await markUncertain(
     trx,
@@ -174,74 +172,15 @@ export async function closeOperation(
   await recordEnd(trx, operation, vm, ending, residue);
 }
 
-/** What the operation's end makes of the VM's row. */
-function vmAfter(
-  operation: OperationRow,
-  before: VmState,
-  outcome: TerminalState,
-  steps: readonly StepRow[],
-  residue: readonly NamedResidue[],
-): UpdateObject<DB, 'virtual_machine'> {
-  const { kind, desired } = operation;
-  // One that could not be registered has never been here.
-  if (kind === 'REGISTER' && outcome !== 'SUCCEEDED') return { deleted_at: sql<Date>`now()` };
-  const seen = seenVm(operation, outcome, steps);
-  // Past its point of no return a reconfigure that failed has its new policies; its hardware is as it was seen.
-  const kept = outcome === 'SUCCEEDED' || (kind === 'RECONFIGURE' && operation.point_of_no_return_at !== null);
-  const hardware = seen?.hardware ?? (outcome === 'SUCCEEDED' ? desired.hardware : undefined);
-  return {
-    state: stateAfter(operation, before, outcome, steps, residue, seen),
-    ...(hardware === undefined
-      ? {}
-      : { cpu: hardware.cpu, memory_mib: hardware.memoryMiB, disks: JSON.stringify(hardware.disks) }),
-    ...(kept && desired.backupPolicies !== undefined
-      ? { backup_policies: JSON.stringify(desired.backupPolicies) }
-      : {}),
-  };
-}
-
-/** What the hypervisor showed of the VM in the course of the operation, where that is how it is now. */
-function seenVm(operation: OperationRow, outcome: TerminalState, steps: readonly StepRow[]): StepMade | undefined {
-  const looked = steps.find(({ name, state }) => LOOKING_STEPS.includes(name) && state === 'DONE');
-  if (looked?.made?.power !== undefined) return looked.made;
-  // A run that was lost may have looked and given up, and its recovery have gone on.
-  const gaveUp = operation.kind === 'RECONFIGURE' && outcome !== 'SUCCEEDED';
-  return gaveUp ? (operation.seen ?? undefined) : undefined;
-}
-
-/** Steps that look at the VM and write down what it is like. */
-const LOOKING_STEPS: readonly StepName[] = ['REGISTER', 'REFRESH', 'CLEAN_HYPERVISOR'];
-
-/** The state of the VM once the operation has ended. Leftovers in the hypervisor make it `UNKNOWN`. */
-function stateAfter(
-  { kind }: OperationRow,
-  before: VmState,
-  outcome: TerminalState,
-  steps: readonly StepRow[],
-  residue: readonly NamedResidue[],
-  seen: StepMade | undefined,
-): VmState {
-  // What was looked at is known, whatever is left beside it.
-  if (seen?.power !== undefined) return seen.power;
-  if (residue.some((left) => left.system === 'HYPERVISOR')) return 'UNKNOWN';
-  if (kind === 'CLEANUP') {
-    const removed = steps.some(
-      (step) => step.name === 'CLEAN_HYPERVISOR' && step.state === 'DONE' && step.made === null,
-    );
-    return removed ? 'NOT_ALLOCATED' : before;
-  }
-  if (outcome !== 'SUCCEEDED') return before;
-  switch (kind) {
-    case 'DEPLOY':
-    case 'POWER_ON':
-      return 'ON';
-    case 'POWER_OFF':
-      return 'OFF';
-    case 'UNDEPLOY':
-      return 'NOT_ALLOCATED';
-    default:
-      return before;
-  }
+/** Whether a person is needed when the operation has ended. Nobody waits for a refresh, so nobody would see it fail. */
+function attentionAfter({ kind }: OperationRow, outcome: TerminalState, residue: readonly NamedResidue[]) {
+  const reason =
+    residue.length > 0
+      ? 'something was left behind'
+      : kind === 'SCHEDULE_REFRESH' && outcome !== 'SUCCEEDED'
+        ? 'the backup schedule could not be refreshed'
+        : null;
+  return { needs_attention: reason !== null, attention_reason: reason };
 }
 
 const SEVERITY: Readonly<Record<TerminalState, Severity>> = {

@@ -22,7 +22,12 @@ export function isLeftover(
   operation: OperationRow,
   outcome: TerminalState,
   abandoned: boolean,
+  steps: readonly StepRow[],
 ): boolean {
+  // Also where the operation ended before it was begun: the machine has been superseded all the same.
+  if (step.name === 'REPLACE') {
+    return step.state !== 'DONE' && step.state !== 'SKIPPED' && leftMachines(steps).length > 0;
+  }
   if (step.compensation === 'FAILED') return true;
   const begun = step.attempts > 0 && step.state !== 'SKIPPED';
   const undone = step.compensation === 'DONE' || step.compensation === 'SKIPPED';
@@ -31,14 +36,28 @@ export function isLeftover(
   if (step.name === 'BACKUP_SCHEDULE' && step.state === 'DONE' && keepsSchedules(operation, outcome)) return false;
   if (abandoned && outcome !== 'SUCCEEDED') return true;
   // Nobody knows what became of a schedule that was begun and not finished, however well the rest has ended.
-  if (step.name === 'BACKUP_SCHEDULE') return step.state !== 'DONE';
+  // A refresh that was never allowed to write has left the schedule as it was.
+  if (step.name === 'BACKUP_SCHEDULE') {
+    const untouched = operation.kind === 'SCHEDULE_REFRESH' && step.write_permitted_at === null;
+    return step.state !== 'DONE' && !untouched;
+  }
   // Past the point of no return nothing is undone: what refused to go forward is left.
   return operation.point_of_no_return_at !== null && step.state === 'FAILED';
 }
 
-/** A restore puts the schedule back that the VM has; past its point of no return an operation takes nothing back. */
+/**
+ * A restore and a refresh put the schedule back that the VM has; past its point of no return an operation takes nothing
+ * back.
+ */
 function keepsSchedules({ kind, point_of_no_return_at: crossedAt }: OperationRow, outcome: TerminalState): boolean {
-  return outcome === 'SUCCEEDED' || crossedAt !== null || kind === 'RESTORE';
+  return outcome === 'SUCCEEDED' || crossedAt !== null || kind === 'RESTORE' || kind === 'SCHEDULE_REFRESH';
+}
+
+/** What the hypervisor calls the machines that a restore may have left beside the VM, by its steps. */
+export function leftMachines(steps: readonly StepRow[]): readonly string[] {
+  const found = steps.find(({ name }) => name === 'REPLACE')?.undo_input?.machines ?? [];
+  const superseded = steps.find(({ name }) => name === 'REFRESH')?.made?.superseded;
+  return [...new Set([...(superseded === undefined ? [] : [superseded]), ...found])];
 }
 
 /** Names what these steps of an operation have left behind. */
@@ -47,6 +66,7 @@ export async function nameResidue(
   operation: Pick<OperationRow, 'id' | 'kind'>,
   vm: { readonly id: string; readonly name: string; readonly datacenter_name: string },
   left: readonly StepRow[],
+  steps: readonly StepRow[],
 ): Promise<NamedResidue[]> {
   if (left.length === 0) return [];
   const hypervisorRef = await currentHypervisorRef(trx, vm.id);
@@ -70,6 +90,7 @@ export async function nameResidue(
       hypervisorRef,
       managerName: manager?.name ?? null,
       vendorRef: step.made?.scheduleRef?.vmRef ?? null,
+      leftMachines: leftMachines(steps),
     });
     return residue === null ? [] : [{ ...residue, step: step.name, managerId: manager?.id ?? null }];
   });
@@ -104,9 +125,14 @@ export async function recordResidue(
 interface Cleared {
   readonly system?: Residue['system'];
   readonly steps?: readonly StepName[];
+  /** All but what these steps left. */
+  readonly exceptSteps?: readonly StepName[];
   readonly managerId?: string;
   readonly operationId?: string;
 }
+
+/** A machine beside the VM does not go with the VM: only a cleanup of its own removes it. */
+const WITH_THE_VM: Cleared = { system: 'HYPERVISOR', exceptSteps: ['REPLACE'] };
 
 /** Clears what an operation that ends has removed, or has made part of the VM again; what it could not do stays. */
 export async function clearResidue(
@@ -127,7 +153,7 @@ function byCleanup(operation: OperationRow, steps: readonly StepRow[]): Cleared[
     if (step.name === 'CLEAN_BACKUP_SYSTEM') return [{ operationId, managerId: step.manager_id }];
     // With the VM goes whatever any operation had left of it.
     const gone = step.state === 'DONE' && step.made === null;
-    return [gone ? { system: 'HYPERVISOR' } : { system: 'HYPERVISOR', operationId }];
+    return gone ? [WITH_THE_VM] : [{ system: 'HYPERVISOR', operationId }];
   });
 }
 
@@ -139,14 +165,14 @@ function byAdoption(operation: OperationRow, steps: readonly StepRow[], outcome:
   if (outcome !== 'SUCCEEDED') return [];
   const done = (name: StepName) => steps.filter((step) => step.name === name && step.state === 'DONE');
   return [
-    ...(operation.kind === 'DEPLOY' || operation.kind === 'UNDEPLOY' ? [{ system: 'HYPERVISOR' } as const] : []),
+    ...(operation.kind === 'DEPLOY' || operation.kind === 'UNDEPLOY' ? [WITH_THE_VM] : []),
     ...done('BACKUP_SCHEDULE').map(({ manager_id: managerId }): Cleared => ({ steps: ['BACKUP_SCHEDULE'], managerId })),
   ];
 }
 
 /** An operation of which nothing is left any more needs nobody's attention. */
 async function clear(trx: Queryable, operation: OperationRow, which: Cleared): Promise<void> {
-  const { system, steps, managerId, operationId } = which;
+  const { system, steps, exceptSteps, managerId, operationId } = which;
   const rows = await trx
     .updateTable('residue')
     .set({ cleared_at: sql<Date>`now()`, cleared_by: operation.id })
@@ -154,6 +180,7 @@ async function clear(trx: Queryable, operation: OperationRow, which: Cleared): P
     .where('cleared_at', 'is', null)
     .$if(system !== undefined, (q) => q.where('system', '=', system as Residue['system']))
     .$if(steps !== undefined, (q) => q.where('step', 'in', steps as readonly StepName[]))
+    .$if(exceptSteps !== undefined, (q) => q.where('step', 'not in', exceptSteps as readonly StepName[]))
     .$if(managerId !== undefined, (q) => q.where('manager_id', '=', managerId as string))
     .$if(operationId !== undefined, (q) => q.where('operation_id', '=', operationId as string))
     .returning('operation_id')

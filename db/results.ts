@@ -63,17 +63,24 @@ export async function recordListedBackup(
       })
       .onConflict((conflict) =>
         conflict.columns(['result_id', 'location', 'vendor_id']).doUpdateSet({
-          expires_at: copy.expiresAt,
-          expiry_estimated: copy.expiryEstimated,
+          ...dates(copy),
           // It is listed, so an absence that was believed is taken back.
           state: 'LISTED',
           absent_checks: 0,
-          overdue: copy.expiresAt === null ? false : sql<boolean>`${copy.expiresAt} <= now()`,
         }),
       )
       .execute();
   }
   return id;
+}
+
+/** The dates of a copy that is known already: where nothing is known to estimate from, what is there stays. */
+function dates({ expiresAt, expiryEstimated }: ListedBackup['copies'][number]) {
+  if (expiresAt === null && expiryEstimated) {
+    return { overdue: sql<boolean>`coalesce(result_copy.expires_at <= now(), false)` };
+  }
+  const overdue = expiresAt === null ? false : sql<boolean>`${expiresAt} <= now()`;
+  return { expires_at: expiresAt, expiry_estimated: expiryEstimated, overdue };
 }
 
 /** The result of that backup: from an earlier sync, or by the session that reported the backup's id. */
@@ -186,7 +193,14 @@ export async function copiesToCheck(
     .execute();
   const sweep = await base
     .where((eb) => eb.or([eb('c.expires_at', 'is', null), eb('c.expires_at', '>', sql<Date>`now()`)]))
-    .where((eb) => eb.or([eb('c.last_checked_at', 'is', null), eb('c.last_checked_at', '<', options.sweptBefore)]))
+    .where((eb) =>
+      eb.or([
+        eb('c.last_checked_at', 'is', null),
+        eb('c.last_checked_at', '<', options.sweptBefore),
+        // One that was missed is looked for again with the next check: until then it is offered for a restore.
+        eb.and([eb('c.absent_checks', '>', 0), eb('c.last_checked_at', '<', options.checkedBefore)]),
+      ]),
+    )
     .orderBy('c.last_checked_at', (order) => order.asc().nullsFirst())
     .limit(options.sweep)
     .execute();
@@ -201,7 +215,6 @@ export async function recordCheck(db: Queryable, copy: CheckedCopy, listed: bool
     {
       state: copy.state,
       expiresAt: copy.expires_at,
-      expiryEstimated: copy.expiry_estimated,
       absentChecks: copy.absent_checks,
     },
     listed,

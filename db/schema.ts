@@ -266,6 +266,7 @@ export interface SessionTable {
   operation_id: string | null;
   progress: Generated<number>;
   restore_id: string | null;
+  restored_vm_ref: string | null;
   result_id: string | null;
   size_bytes: number | null;
   started_at: Timestamp;
@@ -352,6 +353,7 @@ export interface VmScheduleTable {
   manager_id: string;
   operation_id: string;
   ref: Json<ScheduleRef>;
+  refresh_at: Timestamp | null;
   schedule: Json<BackupSchedule>;
   uncertain: Generated<boolean>;
   vm_id: string;

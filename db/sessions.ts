@@ -179,6 +179,8 @@ export interface SessionNews {
   readonly message: string | null;
   readonly endedAt: Date | null;
   readonly vendorBackupId: string | null;
+  /** Restores: what the hypervisor calls the machine that was restored, where that is told. */
+  readonly restoredVmRef: string | null;
   readonly sizeBytes: number | null;
 }
 
@@ -204,6 +206,7 @@ export async function updateSession(
       tick,
       last_seen_at: sql<Date>`now()`,
       ...(news.vendorBackupId === null ? {} : { vendor_backup_id: news.vendorBackupId }),
+      ...(news.restoredVmRef === null ? {} : { restored_vm_ref: news.restoredVmRef }),
       ...(news.sizeBytes === null ? {} : { size_bytes: news.sizeBytes }),
     })
     .where('id', '=', session.id)

@@ -4,6 +4,7 @@
  */
 import { sql } from 'kysely';
 import type { BackupSchedule } from '../domain/schedules.ts';
+import { ALLOWED_FROM } from '../domain/virtual-machines.ts';
 import type { StepMade } from './columns.ts';
 import { plannedOnce, type Queryable } from './connect.ts';
 import { certainly, existingSchedules } from './operation-context.ts';
@@ -69,6 +70,7 @@ export async function settleSchedule(
     ref: JSON.stringify(ref),
     operation_id: operation.id,
     uncertain: false,
+    refresh_at: ref.refreshAt === undefined ? null : new Date(ref.refreshAt),
   };
   await trx
     .insertInto('vm_schedule')
@@ -78,6 +80,103 @@ export async function settleSchedule(
     )
     .modifyEnd(plannedOnce)
     .execute();
+}
+
+/** Asks for the VM's schedules to be applied again as soon as nothing else is done to it. */
+export async function refreshAtOnce(trx: Queryable, vmId: string): Promise<void> {
+  await trx
+    .updateTable('vm_schedule')
+    .set({ refresh_at: new Date(0) })
+    .where('vm_id', '=', vmId)
+    .execute();
+}
+
+/** Takes back that a refresh which failed and left nothing needs a person: the schedule was applied since. */
+export async function refreshIsSettled(trx: Queryable, vmId: string, managerId: string): Promise<void> {
+  await trx
+    .updateTable('operation as o')
+    .set({ needs_attention: false, attention_reason: null })
+    .where('o.vm_id', '=', vmId)
+    .where('o.kind', '=', 'SCHEDULE_REFRESH')
+    .where('o.needs_attention', '=', true)
+    .where('o.finished_at', 'is not', null)
+    .where(sql<boolean>`o.request->>'managerId' = ${managerId}`)
+    .where((eb) =>
+      eb.not(
+        eb.exists(
+          eb
+            .selectFrom('residue as r')
+            .select('r.id')
+            .whereRef('r.operation_id', '=', 'o.id')
+            .where('r.cleared_at', 'is', null),
+        ),
+      ),
+    )
+    .modifyEnd(plannedOnce)
+    .execute();
+}
+
+/** How long a schedule is not refreshed again, however the last refresh ended. */
+const REFRESHED_AGAIN = sql`interval '1 hour'`;
+
+/**
+ * VMs whose schedule in that manager is to be applied again, longest due first. Left out are VMs that are not deployed
+ * or are busy, schedules of which another operation has left nobody knows what, and those that were refreshed in the
+ * last hour: a backup system that refuses is not asked with every look.
+ * @param now by the backup system's clock.
+ * @param vmId only that one, if it still is among them.
+ */
+export async function schedulesToRefresh(
+  db: Queryable,
+  managerId: string,
+  now: Date,
+  limit: number,
+  vmId?: string,
+): Promise<string[]> {
+  const rows = await db
+    .selectFrom('vm_schedule as s')
+    .innerJoin('virtual_machine as vm', 'vm.id', 's.vm_id')
+    .leftJoin('vm_lock as lock', 'lock.vm_id', 's.vm_id')
+    .select('s.vm_id')
+    .where('s.manager_id', '=', managerId)
+    .where('s.refresh_at', '<=', now)
+    .$if(vmId !== undefined, (q) => q.where('s.vm_id', '=', vmId as string))
+    .where('vm.deleted_at', 'is', null)
+    .where('vm.state', 'in', ALLOWED_FROM.SCHEDULE_REFRESH)
+    .where('lock.operation_id', 'is', null)
+    .where((eb) =>
+      eb.not(
+        eb.exists(
+          eb
+            .selectFrom('residue as r')
+            .innerJoin('operation as o', 'o.id', 'r.operation_id')
+            .select('r.id')
+            .whereRef('r.vm_id', '=', 's.vm_id')
+            .whereRef('r.manager_id', '=', 's.manager_id')
+            .where('r.step', '=', 'BACKUP_SCHEDULE')
+            .where('r.cleared_at', 'is', null)
+            .where('o.kind', '<>', 'SCHEDULE_REFRESH'),
+        ),
+      ),
+    )
+    .where((eb) =>
+      eb.not(
+        eb.exists(
+          eb
+            .selectFrom('operation as o')
+            .select('o.id')
+            .whereRef('o.vm_id', '=', 's.vm_id')
+            .where('o.kind', '=', 'SCHEDULE_REFRESH')
+            .where(sql<boolean>`o.request->>'managerId' = s.manager_id::text`)
+            .where(sql<boolean>`o.finished_at > now() - ${REFRESHED_AGAIN}`),
+        ),
+      ),
+    )
+    .orderBy('s.refresh_at')
+    .orderBy('s.vm_id')
+    .limit(limit)
+    .execute();
+  return rows.map((row) => row.vm_id);
 }
 
 /** A schedule of which nobody knows what became is not taken for one that protects the VM. */

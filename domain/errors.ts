@@ -77,6 +77,15 @@ export const ERRORS = {
     title: 'The policy does not leave this value to the virtual machine',
     legacy: 'BC-26',
   },
+  BACKUP_MULTIPLE_POLICIES_DISABLED: {
+    status: 422,
+    title: 'The backup system takes no further policy for a virtual machine',
+    legacy: 'BC-27',
+  },
+  BACKUP_TOO_MANY_CONFIGURATIONS: {
+    status: 422,
+    title: 'The backup system takes no policy with so many configurations',
+  },
   BACKUP_UPDATE_WITH_VIRTUAL_MACHINES: {
     status: 409,
     title: 'The configurations of a policy in use cannot change',
@@ -140,6 +149,8 @@ export const ERRORS = {
   BACKUP_CANCELLED: { status: 502, title: 'The backup was cancelled in the backup system' },
   RESTORE_FAILED: { status: 502, title: 'The restore failed in the backup system' },
   RESTORE_NOT_STARTED: { status: 502, title: 'The restore was not started' },
+  RESTORED_VM_UNCLEAR: { status: 502, title: 'Nobody can tell which machine was restored' },
+  SUPERSEDED_VM_IN_USE: { status: 409, title: 'The machine that a restore has replaced is switched on' },
   SESSION_LOST: { status: 502, title: 'The backup system no longer knows the session' },
 
   // Operations

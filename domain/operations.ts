@@ -48,6 +48,7 @@ export const STEP_NAMES = [
   'OBSERVE',
   'WATCH',
   'REFRESH',
+  'REPLACE',
   'RECORD',
   'CLEAN_HYPERVISOR',
   'CLEAN_BACKUP_SYSTEM',
@@ -76,7 +77,7 @@ export const STEPS: Readonly<Record<OperationKind, readonly StepName[]>> = {
   POWER_OFF: ['POWER_OFF'],
   BACKUP: ['REQUEST_BACKUP', 'WATCH', 'RECORD'],
   SCHEDULED_BACKUP: OBSERVED_STEPS,
-  RESTORE: ['REQUEST_RESTORE', 'WATCH', 'REFRESH', 'BACKUP_SCHEDULE', 'RECORD'],
+  RESTORE: ['REQUEST_RESTORE', 'WATCH', 'REFRESH', 'REPLACE', 'BACKUP_SCHEDULE', 'RECORD'],
   SCHEDULE_REFRESH: ['BACKUP_SCHEDULE'],
   CLEANUP: ['CLEAN_HYPERVISOR', 'CLEAN_BACKUP_SYSTEM'],
 };
@@ -92,7 +93,7 @@ export const POINT_OF_NO_RETURN: Readonly<Partial<Record<OperationKind, StepName
 
 /**
  * How an operation whose run was lost is carried on.
- * - `FORWARD`: it is past its point of no return, or has none: what is left is done.
+ * - `FORWARD`: it is past its point of no return, or takes nothing back at all: what is left is done.
  * - `WATCH`: the backup system has been asked, or may have been: what became of that is found out.
  * - `UNDO`: everything it began is undone.
  */
@@ -109,7 +110,8 @@ export function recoveryMode(operation: {
   readonly undoing: boolean;
 }): RecoveryMode {
   const { kind, origin, crossed, sessionPossible, undoing } = operation;
-  if (crossed || kind === 'CLEANUP') return 'FORWARD';
+  // A refresh wants what is there already: its undo would be the same call once more.
+  if (crossed || kind === 'CLEANUP' || kind === 'SCHEDULE_REFRESH') return 'FORWARD';
   if (undoing) return 'UNDO';
   if (origin === 'BACKUP_SYSTEM' || sessionPossible) return 'WATCH';
   return 'UNDO';

@@ -26,6 +26,8 @@ export interface Intention {
   readonly hardware?: { readonly current: Hardware; readonly desired: Hardware };
   /** BACKUP and RESTORE only: the manager that does it. */
   readonly managerId?: string;
+  /** RESTORE only: whether the backup system makes a machine of its own instead of writing into the VM's. */
+  readonly restoresAsNewMachine?: boolean;
 }
 
 /** The steps of the operation, in order. */
@@ -42,13 +44,16 @@ function managerOf(name: StepName, intention: Intention): string | null {
   return managed.includes(name) ? (intention.managerId ?? null) : null;
 }
 
-function skipReason(name: StepName, { kind, hardware }: Intention): string | null {
+function skipReason(name: StepName, { kind, hardware, restoresAsNewMachine }: Intention): string | null {
   if (name === 'RECONFIGURE' && hardware !== undefined && sameHardware(hardware.current, hardware.desired)) {
     return 'the hardware stays as it is';
   }
   if (name === 'COMMIT_DISKS' && !hasFinalChanges(hardware)) return 'no disk grows and none is removed';
   if (name === 'REFRESH' && kind === 'SCHEDULED_BACKUP') {
     return 'a backup does not change the virtual machine';
+  }
+  if (name === 'REPLACE' && restoresAsNewMachine !== true) {
+    return 'the backup system restores into the virtual machine itself';
   }
   return null;
 }

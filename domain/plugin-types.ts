@@ -34,6 +34,8 @@ export interface BackupPluginType {
     /** How many configurations a policy can have; `null`: any number. */
     readonly maxBackupsPerPolicy: number | null;
     readonly restoreNeedsPowerOff: boolean;
+    /** Whether a restore makes a machine of its own, which then becomes the VM; else it overwrites the VM's disks. */
+    readonly restoresAsNewMachine: boolean;
   };
 }
 
@@ -71,6 +73,7 @@ export const AVAMAR: BackupPluginType = {
     maxPoliciesPerVm: null,
     maxBackupsPerPolicy: null,
     restoreNeedsPowerOff: true,
+    restoresAsNewMachine: false,
   },
 };
 
@@ -103,6 +106,7 @@ export const VEEAM: BackupPluginType = {
     maxPoliciesPerVm: 1,
     maxBackupsPerPolicy: 1,
     restoreNeedsPowerOff: true,
+    restoresAsNewMachine: true,
   },
 };
 

@@ -34,6 +34,8 @@ export interface PolicyConfiguration {
 export interface BackupPolicy {
   readonly id: string;
   readonly managerId: string;
+  /** The plugin type of the manager. */
+  readonly managerType: string;
   readonly code: string;
   readonly name: string;
   readonly replication: boolean;

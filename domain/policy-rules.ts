@@ -30,6 +30,14 @@ export function policyProblems(
       code: 'BACKUP_CONFIGURATION_NOT_FOUND',
     });
   }
+  const most = constraints.maxBackupsPerPolicy;
+  if (most !== null && policy.configurations.length > most) {
+    problems.push({
+      pointer: `/configurations/${most}`,
+      detail: `${plugin.name} takes ${most === 1 ? 'one configuration' : `${most} configurations`} in a policy; make another policy of the others`,
+      code: 'BACKUP_TOO_MANY_CONFIGURATIONS',
+    });
+  }
   const seen = new Set<string>();
   policy.configurations.forEach((configuration, index) => {
     const at = `/configurations/${index}`;

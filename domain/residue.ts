@@ -18,6 +18,8 @@ export interface ResiduePlace {
   readonly managerName: string | null;
   /** What the backup system calls what the step made, where that is known. */
   readonly vendorRef: string | null;
+  /** What the hypervisor calls the machines that a restore could not remove. */
+  readonly leftMachines: readonly string[];
 }
 
 /** The residue of a step that was begun and not undone; `null` when such a step leaves nothing behind. */
@@ -59,6 +61,11 @@ export function residueOf(step: StepName, place: ResiduePlace): Residue | null {
     case 'DECONFIGURE':
     case 'DEALLOCATE':
       return inHypervisor(`${vmName} may be partly removed from ${datacenterName}`);
+    case 'REPLACE': {
+      const ref = place.leftMachines.join(', ');
+      const description = `${ref} may be left in ${datacenterName} beside ${vmName}, whose mark it bears`;
+      return { ...inHypervisor(description), ref };
+    }
     case 'BACKUP_SCHEDULE':
       return inBackupSystem(`a backup schedule of ${vmName} may be left, or may be missing`);
     case 'REQUEST_BACKUP':

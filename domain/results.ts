@@ -42,9 +42,8 @@ export type CopyState = 'LISTED' | 'EXPIRED' | 'MISSING';
 /** One copy of a backup, as the expiry check sees it. */
 export interface Copy {
   readonly state: CopyState;
+  /** By the backup system, or estimated: `null` when nobody can tell. */
   readonly expiresAt: Date | null;
-  /** An estimated date alone never makes a copy missing. */
-  readonly expiryEstimated: boolean;
   /** How many checks in a row did not find it listed. */
   readonly absentChecks: number;
 }
@@ -54,7 +53,8 @@ export const ABSENCES_BELIEVED = 2;
 
 /**
  * What a look at the backup system makes of a copy. Absence is believed after two checks, and taken back when the
- * copy is listed again; a copy past its date that is still listed stays restorable and is `overdue`.
+ * copy is listed again. A date, estimated or not, changes no state by itself: a copy past it that is still listed stays
+ * restorable and is `overdue`; one that is gone before it is `MISSING`, since what is not there must not be offered.
  * @param listed whether the backup system lists the copy now.
  */
 export function afterCheck(copy: Copy, listed: boolean, now: Date): Copy & { readonly overdue: boolean } {
@@ -62,7 +62,5 @@ export function afterCheck(copy: Copy, listed: boolean, now: Date): Copy & { rea
   if (listed) return { ...copy, state: 'LISTED', absentChecks: 0, overdue: past };
   const absentChecks = copy.absentChecks + 1;
   if (absentChecks < ABSENCES_BELIEVED) return { ...copy, absentChecks, overdue: past };
-  if (past) return { ...copy, state: 'EXPIRED', absentChecks, overdue: false };
-  const state = copy.expiryEstimated ? copy.state : 'MISSING';
-  return { ...copy, state, absentChecks, overdue: false };
+  return { ...copy, state: past ? 'EXPIRED' : 'MISSING', absentChecks, overdue: false };
 }

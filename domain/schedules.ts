@@ -2,6 +2,7 @@
  * What a VM chooses of its policies, and the schedule that results for each backup manager.
  * @module
  */
+import { backupPluginType } from './plugin-types.ts';
 import {
   type BackupPolicy,
   type BackupType,
@@ -118,6 +119,16 @@ export function resolveSchedules(
       settleConfiguration(policy, configuration, choice, at, disks, problems),
     );
     const list = byManager.get(policy.managerId) ?? [];
+    const plugin = backupPluginType(policy.managerType);
+    const most = plugin?.constraints.maxPoliciesPerVm ?? null;
+    if (most !== null && list.length >= most) {
+      const others = list.map((other) => other.code).join(', ');
+      problems.push({
+        pointer: `${at}/policyId`,
+        detail: `${plugin?.name} takes ${most === 1 ? 'one policy' : `${most} policies`} for a virtual machine; choose ${policy.code} or ${others}`,
+        code: 'BACKUP_MULTIPLE_POLICIES_DISABLED',
+      });
+    }
     const { id: policyId, code, name, replication, timeZone, retentionDays } = policy;
     list.push({ policyId, code, name, replication, timeZone, retentionDays, backups });
     byManager.set(policy.managerId, list);

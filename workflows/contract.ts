@@ -117,6 +117,8 @@ export interface StepActivities {
   observeSession(step: StepInput): Promise<void>;
   /** Takes over what a restore made of the VM. */
   refreshVm(step: StepInput): Promise<void>;
+  /** Removes the machine that a restored one has superseded. */
+  replaceVm(step: StepInput): Promise<void>;
   recordResult(step: StepInput): Promise<void>;
   /** Fails with `VM_BEING_BACKED_UP` when a backup system is working on the VM. */
   ensureNoSession(step: StepInput): Promise<void>;
@@ -148,6 +150,8 @@ export interface TickSummary {
   readonly inFlight: number;
   readonly adopted: number;
   readonly ended: number;
+  /** Schedules whose refresh was begun. */
+  readonly refreshed: number;
   /** Whether there is anything left to watch for. */
   readonly needed: boolean;
   /** The code of the error that kept this look from succeeding. */

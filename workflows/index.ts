@@ -10,6 +10,7 @@ export { deployVm } from './deploy-vm.ts';
 export { observeSession } from './observe-session.ts';
 export { powerVm } from './power-vm.ts';
 export { reconfigureVm } from './reconfigure-vm.ts';
+export { refreshSchedule } from './refresh-schedule.ts';
 export { registerVm } from './register-vm.ts';
 export { restoreVm } from './restore-vm.ts';
 export { undeployVm } from './undeploy-vm.ts';

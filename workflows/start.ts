@@ -33,6 +33,7 @@ const WORKFLOW_TYPES: Readonly<Partial<Record<OperationKind, string>>> = {
   POWER_OFF: 'powerVm',
   BACKUP: 'backupVm',
   RESTORE: 'restoreVm',
+  SCHEDULE_REFRESH: 'refreshSchedule',
   CLEANUP: 'cleanupVm',
 };
 

@@ -21,6 +21,12 @@ export interface InspectedVm {
   readonly hardware: Hardware;
 }
 
+/** A machine that bears the mark of a VM. */
+export interface MarkedMachine extends InspectedVm {
+  /** Whether it is the VM now; others were restored beside it, or have been it before. */
+  readonly isVm: boolean;
+}
+
 /** Changes of a VM's hardware that can be taken back. */
 export interface HardwareChange {
   readonly cpu: number;
@@ -57,7 +63,7 @@ export interface FinalDiskChanges {
 export interface Hypervisor {
   /** Reserves a place for the VM. */
   allocate(context: CallContext, vm: VmIdentity, hardware: Hardware): Promise<void>;
-  /** Creates the VM in its place, switched off. */
+  /** Creates the VM in its place, switched off, with the VM's mark in its annotation. */
   configure(context: CallContext, vm: VmIdentity, hardware: Hardware): Promise<{ readonly ref: string }>;
   /**
    * Gives the VM this cpu and memory, attaches new disks and detaches others without deleting them. What is so already
@@ -83,7 +89,7 @@ export interface Hypervisor {
   powerOff(context: CallContext, vm: VmIdentity): Promise<void>;
   /**
    * Takes over a machine that is there already: marks it with the VM's id, by which every other method finds it, and
-   * changes nothing else. Answers what `inspect` answers.
+   * changes nothing else but its annotation, which bears the mark too. Answers what `inspect` answers.
    * @param ref what the hypervisor calls the machine.
    * @throws HoldfastError HYPERVISOR_VM_NOT_FOUND; HYPERVISOR_VM_IN_USE when it bears the mark of another VM.
    */
@@ -92,6 +98,23 @@ export interface Hypervisor {
   unregister(context: CallContext, vm: VmIdentity): Promise<void>;
   /** What is there now, attached disks alone; `undefined` when the hypervisor has no such VM. */
   inspect(context: CallContext, vm: VmIdentity): Promise<InspectedVm | undefined>;
+  /** Every machine that bears the VM's mark: the VM itself, and what was restored of it under any name. */
+  machinesOf(context: CallContext, vm: VmIdentity): Promise<readonly MarkedMachine[]>;
+  /**
+   * Makes that machine be the VM. The one that was it until now is not any more; it keeps its mark, by which
+   * `removeSuperseded` knows it. Answers what `inspect` answers from then on.
+   * @param ref what the hypervisor calls the machine that shall be the VM.
+   * @throws HoldfastError HYPERVISOR_VM_NOT_FOUND; HYPERVISOR_VM_IN_USE when it is another VM.
+   */
+  takeOver(context: CallContext, vm: VmIdentity, ref: string): Promise<InspectedVm>;
+  /**
+   * Removes a machine that was the VM, with its disks. Only one is removed that bears the VM's mark, is no VM and is
+   * switched off.
+   * @returns false when there is no such machine.
+   * @throws HoldfastError HYPERVISOR_VM_IN_USE when it is a VM, or bears no mark of this one; SUPERSEDED_VM_IN_USE when
+   * it is switched on.
+   */
+  removeSuperseded(context: CallContext, vm: VmIdentity, ref: string): Promise<boolean>;
 }
 
 /** Makes the hypervisor of a datacenter; `type` is a hypervisor plugin type. */

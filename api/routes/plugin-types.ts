@@ -37,6 +37,7 @@ const BackupPlugin = z
       maxPoliciesPerVm: z.int().nullable(),
       maxBackupsPerPolicy: z.int().nullable(),
       restoreNeedsPowerOff: z.boolean(),
+      restoresAsNewMachine: z.boolean(),
     }),
   })
   .meta({ id: 'BackupPluginType' });

@@ -22,6 +22,11 @@ const Restored = z.object({
   disks: z.record(z.string(), z.string()),
   configuration: Hardware.pick({ cpu: true, memoryMiB: true, disks: true }).optional(),
 });
+const Identity = z.object({
+  id: z.string().min(1).nullable(),
+  annotation: z.string().optional(),
+  takenFrom: z.string().min(1).optional(),
+});
 const RestoredAsNew = Hardware.extend({
   disks: z.array(DiskSpec.extend({ content: z.string().default('') })),
   annotation: z.string().optional(),
@@ -113,8 +118,12 @@ function morefs(inventory: Inventory): Hono<Env> {
       return c.json(detail(inventory.power(inventory.getByMoref(c.req.param('moref')), state)));
     })
     .put('/:moref/identity', async (c) => {
-      const { id } = await checkedBody(c, z.object({ id: z.string().min(1).nullable() }));
-      return c.json(detail(inventory.identify(c.req.param('moref'), id)));
+      const { id, annotation, takenFrom } = await checkedBody(c, Identity);
+      const also = {
+        ...(annotation === undefined ? {} : { annotation }),
+        ...(takenFrom === undefined ? {} : { takenFrom }),
+      };
+      return c.json(detail(inventory.identify(c.req.param('moref'), id, also)));
     })
     .delete('/:moref', (c) => {
       inventory.destroy(inventory.findByMoref(c.req.param('moref')));

@@ -255,19 +255,28 @@ export function createInventory(store: Store) {
     /**
      * Gives a machine the caller's id (null: takes it away), so that a restored machine can take the old one's place,
      * and one that nobody managed can be taken over.
+     * @param also.takenFrom the machine that bears the id until now; it bears none from then on.
      */
-    identify(moref: string, id: string | null): Vm {
+    identify(
+      moref: string,
+      id: string | null,
+      also: { readonly annotation?: string; readonly takenFrom?: string } = {},
+    ): Vm {
       const vm = needMoref(moref);
       const holder = id === null ? undefined : find(id);
-      if (holder !== undefined && holder.moref !== moref) {
-        throw new Refusal(409, 'VM_EXISTS', `${id} is the virtual machine ${holder.moref}.`);
+      const former = holder !== undefined && holder.moref !== moref ? holder : undefined;
+      if (former !== undefined && former.moref !== also.takenFrom) {
+        throw new Refusal(409, 'VM_EXISTS', `${id} is the virtual machine ${former.moref}.`);
       }
-      if (vm.id === id) return vm;
-      if (vm.id !== null && id !== null) {
+      const annotation = also.annotation ?? vm.annotation;
+      if (vm.id === id && vm.annotation === annotation) return vm;
+      if (vm.id !== null && id !== null && vm.id !== id) {
         throw new Refusal(409, 'HAS_IDENTITY', `${moref} is the virtual machine ${vm.id}; take its id away first.`);
       }
       if (vm.id !== null) morefById.delete(vm.id);
-      return put({ ...vm, id }, { kind: 'reconfigure', detail: `id ${id}` });
+      if (former !== undefined) vms.put(former.moref, { ...former, id: null });
+      const named = { ...vm, id, ...(annotation === undefined ? {} : { annotation }) };
+      return put(named, { kind: 'reconfigure', detail: `id ${id}` });
     },
   };
 }

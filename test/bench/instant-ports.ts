@@ -50,6 +50,9 @@ export function instantHypervisor(write: Write): Hypervisor {
     destroy: unused,
     deallocate: unused,
     powerOff: unused,
+    machinesOf: unused,
+    takeOver: unused,
+    removeSuperseded: unused,
   };
 }
 

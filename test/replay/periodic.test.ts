@@ -19,6 +19,7 @@ describe('watching a backup system', () => {
     inFlight: 0,
     adopted: 0,
     ended: 0,
+    refreshed: 0,
     needed: true,
     error: null,
     ...summary,

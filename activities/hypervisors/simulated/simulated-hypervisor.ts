@@ -7,6 +7,7 @@ import { HoldfastError } from '../../../domain/errors.ts';
 import { type CallContext, ExternalSystemError } from '../../calls.ts';
 import { httpClient, type OnCall } from '../../http.ts';
 import type { Hypervisor, InspectedVm, VmIdentity } from '../hypervisor.ts';
+import { bearsMark, withMark, withoutMark } from '../mark.ts';
 
 const Fault = z.object({ message: z.string() });
 const Vm = z.object({
@@ -16,7 +17,9 @@ const Vm = z.object({
   cpu: z.number(),
   memoryMiB: z.number(),
   disks: z.array(z.object({ label: z.string(), sizeGiB: z.number(), attached: z.boolean() })),
+  annotation: z.string().optional(),
 });
+const Vms = z.object({ vms: z.array(Vm) });
 type Vm = z.infer<typeof Vm>;
 type SimulatedDisk = Vm['disks'][number];
 
@@ -66,9 +69,29 @@ export function simulatedHypervisor(datacenter: {
     const purpose = `power ${state.toLowerCase()} ${vm.name}`;
     await http.write(context, { method: 'PUT', path: `${machine(vm)}/power`, json: { state }, purpose, answer: Vm });
   };
-  const identify = async (context: CallContext, ref: string, id: string | null, purpose: string): Promise<Vm> => {
-    const path = `/morefs/${encodeURIComponent(ref)}/identity`;
-    return (await http.write(context, { method: 'PUT', path, json: { id }, purpose, answer: Vm })).body;
+  const byRef = (ref: string): string => `/morefs/${encodeURIComponent(ref)}`;
+  const needByRef = async (context: CallContext, ref: string): Promise<Vm> => {
+    const found = await get(context, byRef(ref), `look at ${ref}`);
+    if (found !== undefined) return found;
+    const message = `the hypervisor of ${datacenter.name} has no machine ${ref}`;
+    throw new HoldfastError('HYPERVISOR_VM_NOT_FOUND', message);
+  };
+  const inUse = (ref: string, why: string): HoldfastError =>
+    new HoldfastError('HYPERVISOR_VM_IN_USE', `the machine ${ref} of ${datacenter.name} ${why}`);
+  /** @param takenFrom the machine that has the id until now: in one step, so that the VM is never nobody's. */
+  const identify = async (
+    context: CallContext,
+    ref: string,
+    identity: { id: string | null; annotation: string; takenFrom?: string },
+    purpose: string,
+  ): Promise<Vm> => {
+    const call = { method: 'PUT', path: `${byRef(ref)}/identity`, json: identity, purpose, answer: Vm } as const;
+    try {
+      return (await http.write(context, call)).body;
+    } catch (error) {
+      if (!(error instanceof ExternalSystemError && error.status === 409)) throw error;
+      throw inUse(ref, 'belongs to another virtual machine already');
+    }
   };
   const remove = async (context: CallContext, path: string, purpose: string): Promise<void> => {
     await http.write(context, { method: 'DELETE', path, purpose, answer: z.unknown() });
@@ -81,7 +104,7 @@ export function simulatedHypervisor(datacenter: {
       await http.write(context, { method: 'PUT', path: allocation(vm), json, purpose, answer: z.unknown() });
     },
     async configure(context, vm, hardware) {
-      const json = { name: vm.name, ...hardware };
+      const json = { name: vm.name, ...hardware, annotation: withMark(undefined, vm.id) };
       const call = { method: 'PUT', path: machine(vm), json, purpose: `create ${vm.name}`, answer: Vm } as const;
       return { ref: (await http.write(context, call)).body.moref };
     },
@@ -124,27 +147,55 @@ export function simulatedHypervisor(datacenter: {
       return found === undefined ? undefined : inspected(found);
     },
     async register(context, vm, ref) {
-      const found = await get(context, `/morefs/${encodeURIComponent(ref)}`, `look at ${ref}`);
-      if (found === undefined) {
-        throw new HoldfastError(
-          'HYPERVISOR_VM_NOT_FOUND',
-          `the hypervisor of ${datacenter.name} has no machine ${ref}`,
-        );
-      }
-      if (found.id === vm.id) return inspected(found);
-      try {
-        return inspected(await identify(context, ref, vm.id, `register ${ref} as ${vm.name}`));
-      } catch (error) {
-        if (!(error instanceof ExternalSystemError && error.status === 409)) throw error;
-        throw new HoldfastError(
-          'HYPERVISOR_VM_IN_USE',
-          `the machine ${ref} of ${datacenter.name} belongs to another virtual machine already`,
-        );
-      }
+      const found = await needByRef(context, ref);
+      if (found.id === vm.id && bearsMark(found.annotation, vm.id)) return inspected(found);
+      const identity = { id: vm.id, annotation: withMark(found.annotation, vm.id) };
+      return inspected(await identify(context, ref, identity, `register ${ref} as ${vm.name}`));
     },
     async unregister(context, vm) {
       const found = await find(context, vm);
-      if (found !== undefined) await identify(context, found.moref, null, `give ${found.moref} back`);
+      if (found === undefined) return;
+      const identity = { id: null, annotation: withoutMark(found.annotation) };
+      await identify(context, found.moref, identity, `give ${found.moref} back`);
+    },
+    async machinesOf(context, vm) {
+      const purpose = `look for the machines of ${vm.name}`;
+      const { body } = await http.read(context, { method: 'GET', path: '/vms', purpose, answer: Vms });
+      const marked = body.vms.filter((one) => one.id === vm.id || bearsMark(one.annotation, vm.id));
+      return marked.map((one) => ({ ...inspected(one), isVm: one.id === vm.id }));
+    },
+    async takeOver(context, vm, ref) {
+      const found = await needByRef(context, ref);
+      if (found.id !== null && found.id !== vm.id) throw inUse(ref, 'belongs to another virtual machine already');
+      const until = await find(context, vm);
+      const former = until?.moref === ref ? undefined : until;
+      // A machine from before marks were written could not be told from a stranger's once it is the VM no more.
+      if (former !== undefined && !bearsMark(former.annotation, vm.id)) {
+        const identity = { id: vm.id, annotation: withMark(former.annotation, vm.id) };
+        await identify(context, former.moref, identity, `mark ${former.moref} as ${vm.name}`);
+      }
+      if (found.id === vm.id && bearsMark(found.annotation, vm.id)) return inspected(found);
+      const identity = {
+        id: vm.id,
+        annotation: withMark(found.annotation, vm.id),
+        ...(former === undefined ? {} : { takenFrom: former.moref }),
+      };
+      return inspected(await identify(context, ref, identity, `take over ${ref} as ${vm.name}`));
+    },
+    async removeSuperseded(context, vm, ref) {
+      const found = await get(context, byRef(ref), `look at ${ref}`);
+      if (found === undefined) return false;
+      if (found.id !== null) {
+        throw inUse(ref, found.id === vm.id ? `is ${vm.name} itself` : 'belongs to another virtual machine');
+      }
+      if (!bearsMark(found.annotation, vm.id))
+        throw inUse(ref, `does not bear the mark of ${vm.name}; it is left alone`);
+      if (found.power === 'ON') {
+        const message = `the machine ${ref} of ${datacenter.name}, which was ${vm.name}, is switched on; it is left alone`;
+        throw new HoldfastError('SUPERSEDED_VM_IN_USE', message);
+      }
+      await remove(context, byRef(ref), `remove ${ref}, which was ${vm.name}`);
+      return true;
     },
   };
 }

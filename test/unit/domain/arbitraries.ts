@@ -42,6 +42,7 @@ const policy = (id: string): fc.Arbitrary<BackupPolicy> =>
   fc.record({
     id: fc.constant(id),
     managerId: fc.constantFrom('m1', 'm2'),
+    managerType: fc.constant('avamar'),
     code: fc.constant(`code-${id}`),
     name: fc.constant(`policy ${id}`),
     replication: fc.boolean(),

@@ -93,6 +93,7 @@ describe('residue', () => {
     hypervisorRef: 'vm-42',
     managerName: 'avamar',
     vendorRef: 'group-7',
+    leftMachines: ['vm-41'],
   };
   const leavesNothing = ['OBSERVE', 'WATCH', 'REFRESH', 'RECORD', 'CLEAN_HYPERVISOR', 'CLEAN_BACKUP_SYSTEM'];
   const cleanup = `POST /v1/operations/${OPERATION}/retry-cleanup`;
@@ -101,7 +102,7 @@ describe('residue', () => {
   test.each(STEP_NAMES.filter((step) => !leavesNothing.includes(step)))('%s that is not undone is named', (step) => {
     const left = residueOf(step, place);
     expect(left?.description).toContain('web-1');
-    expect([place.hypervisorRef, place.vendorRef]).toContain(left?.ref);
+    expect([place.hypervisorRef, place.vendorRef, ...place.leftMachines]).toContain(left?.ref);
     expect([place.datacenterName, place.managerName]).toContain(left?.systemName);
     expect(left?.removeWith).toContain(cleanup);
   });
@@ -121,6 +122,15 @@ describe('residue', () => {
 
   test.each(['RECONFIGURE', 'POWER_OFF', 'REGISTER'] as const)('of a %s never asks to take the VM away', (kind) => {
     expect(residueOf(kind, { ...place, kind })?.removeWith).toBe(cleanup);
+  });
+
+  test('of a restore names the machine beside the VM, and never asks to take the VM away', () => {
+    expect(residueOf('REPLACE', { ...place, kind: 'RESTORE' })).toMatchObject({
+      system: 'HYPERVISOR',
+      ref: 'vm-41',
+      description: 'vm-41 may be left in dc-madrid beside web-1, whose mark it bears',
+      removeWith: cleanup,
+    });
   });
 
   test('of which little is known names the VM', () => {

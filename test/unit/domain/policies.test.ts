@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { isErrorCode } from '../../../domain/errors.ts';
-import { AVAMAR, type BackupPluginType } from '../../../domain/plugin-types.ts';
+import { AVAMAR, type BackupPluginType, VEEAM } from '../../../domain/plugin-types.ts';
 import type { PolicyConfiguration } from '../../../domain/policies.ts';
 import { policyProblems } from '../../../domain/policy-rules.ts';
 import { configurations } from './arbitraries.ts';
@@ -122,4 +122,30 @@ test('every problem names a field that is there and a code of the catalogue', ()
       }
     }),
   );
+});
+
+describe('a policy for Veeam', () => {
+  const saved = (configurations: readonly PolicyConfiguration[], replication = false) =>
+    policyProblems({ replication, configurations }, VEEAM).map(({ pointer, code }) => `${code} at ${pointer}`);
+
+  test.each<[string, Partial<PolicyConfiguration>, string]>([
+    ['once, at a date', { subtype: 'DEFINED_HOUR' }, 'BACKUP_NON_VALID_PERIOD at /configurations/0/subtype'],
+    ['of chosen disks', { disks: fixed(['data']) }, 'BACKUP_DISKS at /configurations/0/disks'],
+    ['every 0 hours', { subtype: 'HOURLY', time: fixed('0') }, 'BACKUP_INVALID_HOURLY at /configurations/0/time'],
+    ['every 24 hours', { subtype: 'HOURLY', time: fixed('24') }, 'BACKUP_INVALID_HOURLY at /configurations/0/time'],
+    ['of files', { type: 'FILESYSTEM' }, 'BACKUP_NON_VALID_TYPE at /configurations/0/type'],
+  ])('%s is refused', (_, configuration, problem) => {
+    expect(saved([{ ...daily, ...configuration }])).toEqual([problem]);
+  });
+
+  test('with replication is refused', () => {
+    expect(saved([daily], true)).toEqual(['BACKUP_INVALID_REPLICATION_OPTION at /replication']);
+  });
+
+  test('has one configuration', () => {
+    expect(saved([daily])).toEqual([]);
+    expect(saved([daily, { ...daily, subtype: 'MONTHLY' }])).toEqual([
+      'BACKUP_TOO_MANY_CONFIGURATIONS at /configurations/1',
+    ]);
+  });
 });

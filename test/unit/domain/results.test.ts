@@ -17,7 +17,6 @@ const TOMORROW = new Date('2026-06-02T12:00:00Z');
 const listed = (copy: Partial<Copy> = {}): Copy => ({
   state: 'LISTED',
   expiresAt: TOMORROW,
-  expiryEstimated: false,
   absentChecks: 0,
   ...copy,
 });
@@ -68,7 +67,6 @@ describe('a copy of a backup', () => {
   const copy = fc.record({
     state: fc.constantFrom('LISTED', 'EXPIRED', 'MISSING'),
     expiresAt: fc.constantFrom(YESTERDAY, TOMORROW, null),
-    expiryEstimated: fc.boolean(),
     absentChecks: fc.integer({ min: 0, max: 5 }),
   });
 
@@ -89,11 +87,18 @@ describe('a copy of a backup', () => {
     );
   });
 
-  test('with an estimated date never becomes missing by a look', () => {
+  test('is never given up because of its date alone', () => {
     fc.assert(
-      fc.property(copy, fc.array(fc.boolean(), { maxLength: 6 }), (one, looks) => {
-        fc.pre(one.state !== 'MISSING');
-        expect(afterChecks({ ...one, expiryEstimated: true }, ...looks).state).not.toBe('MISSING');
+      fc.property(copy, (one) => {
+        expect(afterChecks(one, true, true, true).state).toBe('LISTED');
+      }),
+    );
+  });
+
+  test('that is believed gone is never offered for a restore', () => {
+    fc.assert(
+      fc.property(copy, (one) => {
+        expect(afterChecks(one, false, false).state).not.toBe('LISTED');
       }),
     );
   });

@@ -15,10 +15,16 @@ const YOURS = { mode: 'define_in_vm' } as const;
 const fixed = <T>(value: T) => ({ mode: 'fixed', value }) as const;
 const DAILY: PolicyConfiguration = { type: 'COMPLETE', subtype: 'DAILY', time: FREE, days: FREE, disks: FREE };
 
-function policy(id: string, configuration: Partial<PolicyConfiguration> = {}, managerId = 'm1'): BackupPolicy {
+function policy(
+  id: string,
+  configuration: Partial<PolicyConfiguration> = {},
+  managerId = 'm1',
+  managerType = 'avamar',
+): BackupPolicy {
   return {
     id,
     managerId,
+    managerType,
     code: id,
     name: `the ${id} policy`,
     replication: false,
@@ -46,6 +52,19 @@ const daily = (values: Partial<ChosenConfiguration> = {}) => [
 ];
 
 describe('a VM’s choice of policies', () => {
+  test('is one policy where the backup system takes only one for a VM', () => {
+    const of = (managers: readonly [string, string], type: string) => {
+      const all = [policy('gold', {}, managers[0], type), policy('silver', {}, managers[1], type)];
+      const chosen = all.map(({ id }) => ({ policyId: id, configurations: [] }));
+      const { problems } = resolveSchedules(chosen, new Map(all.map((one) => [one.id, one])), []);
+      return problems.map(({ pointer, code }) => `${code} at ${pointer}`);
+    };
+    const refused = 'BACKUP_MULTIPLE_POLICIES_DISABLED at /backupPolicies/1/policyId';
+    expect(of(['m1', 'm1'], 'veeam')).toEqual([refused]);
+    expect(of(['m1', 'm2'], 'veeam')).toEqual([]);
+    expect(of(['m1', 'm1'], 'avamar')).toEqual([]);
+  });
+
   test('of nothing is no schedule', () => {
     expect(resolveSchedules([], new Map(), [])).toEqual({ schedules: [], problems: [] });
   });
