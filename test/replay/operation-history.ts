@@ -51,13 +51,14 @@ const ACTIVITIES: Readonly<Partial<Record<StepName, string>>> = {
   REQUEST_RESTORE: 'requestRestore',
   OBSERVE: 'observeSession',
   REFRESH: 'refreshVm',
+  REPLACE: 'replaceVm',
   RECORD: 'recordResult',
   CLEAN_HYPERVISOR: 'cleanHypervisor',
   CLEAN_BACKUP_SYSTEM: 'cleanBackupSystem',
 };
 
 /** Kinds that are not rolled back when they fail. */
-const FAILING: readonly OperationKind[] = ['BACKUP', 'RESTORE', 'SCHEDULED_BACKUP', 'CLEANUP'];
+const FAILING: readonly OperationKind[] = ['BACKUP', 'RESTORE', 'SCHEDULED_BACKUP', 'SCHEDULE_REFRESH', 'CLEANUP'];
 
 /** An operation with the plan that it follows. */
 export interface PlannedOperation {

@@ -215,7 +215,8 @@ describe('a restore whose run was lost', () => {
     currentSchedules: [schedule('m1')],
     desiredSchedules: [schedule('m1')],
   });
-  const [request, , refresh, reschedule, record] = operation.plan as [
+  const [request, , refresh, , reschedule, record] = operation.plan as [
+    PlannedStep,
     PlannedStep,
     PlannedStep,
     PlannedStep,

@@ -8,7 +8,9 @@ import {
   HOUR,
   OPERATION_ID,
   OperationHistory,
+  type PlannedOperation,
   planned,
+  recovered,
   REFUSAL,
   schedule,
   session,
@@ -17,27 +19,37 @@ import { withReplay } from './replay.ts';
 
 const { follows } = withReplay();
 
-describe('a restore', () => {
+describe.each([
+  ['into the machine of the VM', false],
+  ['as a machine of its own', true],
+])('a restore %s', (_, restoresAsNewMachine) => {
   const running = session('RUNNING', null, 'RESTORE');
   const succeeded = session('SUCCEEDED', null, 'RESTORE');
   const operation = planned('RESTORE', {
     managerId: 'm1',
     currentSchedules: [schedule('m1')],
     desiredSchedules: [schedule('m1')],
+    restoresAsNewMachine,
   });
-  const [request, , refresh, reschedule, record] = operation.plan as [
+  const [request, , refresh, replacing, reschedule, record] = operation.plan as [
+    PlannedStep,
     PlannedStep,
     PlannedStep,
     PlannedStep,
     PlannedStep,
     PlannedStep,
   ];
+  const replace = restoresAsNewMachine ? [replacing] : [];
   const begun = () => new OperationHistory(operation).begins().asksFirst();
   const waiting = () => begun().takes([request]).looks(running).waits(HOUR);
   const restored = () => waiting().hears(SESSION_CHANGED).stopsWaiting().looks(succeeded);
 
   test('takes over what was restored, its schedule too', () =>
-    follows(restored().takes([refresh, reschedule, record]).finishes('SUCCEEDED')));
+    follows(
+      restored()
+        .takes([refresh, ...replace, reschedule, record])
+        .finishes('SUCCEEDED'),
+    ));
 
   test('is never stopped while the backup system writes', () =>
     follows(
@@ -47,7 +59,7 @@ describe('a restore', () => {
         .hears(SESSION_CHANGED)
         .stopsWaiting()
         .looks(succeeded)
-        .takes([refresh, reschedule, record])
+        .takes([refresh, ...replace, reschedule, record])
         .finishes('SUCCEEDED'),
     ));
 
@@ -56,13 +68,13 @@ describe('a restore', () => {
       begun()
         .meanwhile((meanwhile) => meanwhile.cancelRequested(), ...begun().attempt(request))
         .looks(succeeded)
-        .takes([refresh, reschedule, record])
+        .takes([refresh, ...replace, reschedule, record])
         .finishes('SUCCEEDED'),
     ));
 
   test('is not disturbed by a cancellation once it is over', async () => {
     const history = restored();
-    for (const step of [refresh, reschedule, record]) {
+    for (const step of [refresh, ...replace, reschedule, record]) {
       history.meanwhile((meanwhile) => meanwhile.cancelRequested(), ...history.attempt(step));
     }
     await follows(history.finishes('SUCCEEDED'));
@@ -71,7 +83,7 @@ describe('a restore', () => {
   test('whose schedule cannot be put back has not failed', () =>
     follows(
       restored()
-        .takes([refresh])
+        .takes([refresh, ...replace])
         .fails(...begun().attempt(reschedule), REFUSAL)
         .needsAttention(true)
         .takes([record])
@@ -81,7 +93,7 @@ describe('a restore', () => {
   test('whose schedule belongs to another run is left to it', () =>
     follows(
       restored()
-        .takes([refresh])
+        .takes([refresh, ...replace])
         .fails(...begun().attempt(reschedule), FENCED)
         .failed('FENCED'),
     ));
@@ -92,7 +104,7 @@ describe('a restore', () => {
         .hears(SESSION_CHANGED)
         .stopsWaiting()
         .looks(session('FAILED', 'disk full', 'RESTORE'))
-        .takes([refresh, reschedule, record])
+        .takes([refresh, ...replace, reschedule, record])
         .finishes('FAILED', failedThere('RESTORE')),
     ));
 
@@ -105,7 +117,7 @@ describe('a restore', () => {
 
   test.each([
     ['taken over', refresh, [] as PlannedStep[]],
-    ['recorded', record, [refresh, reschedule]],
+    ['recorded', record, [refresh, ...replace, reschedule]],
   ] as const)('that cannot be %s has failed', async (_, step, before) => {
     const history = restored().takes(before);
     await follows(history.fails(...history.attempt(step), REFUSAL).finishes('FAILED', REFUSAL));
@@ -119,7 +131,7 @@ describe('a restore', () => {
       'when it is recorded',
       () =>
         restored()
-          .takes([refresh, reschedule])
+          .takes([refresh, ...replace, reschedule])
           .fails(...begun().attempt(record), FENCED),
     ],
   ])('that belongs to another run %s is left to it', (_, history) => follows(history().failed('FENCED')));
@@ -131,7 +143,13 @@ describe('a restore', () => {
 
   test('that is cancelled between the question and its start is not disturbed any more', async () => {
     const history = begun().cancelRequested();
-    await follows(history.takes([request]).looks(succeeded).takes([refresh, reschedule, record]).finishes('SUCCEEDED'));
+    await follows(
+      history
+        .takes([request])
+        .looks(succeeded)
+        .takes([refresh, ...replace, reschedule, record])
+        .finishes('SUCCEEDED'),
+    );
   });
 
   test('of a VM that is being backed up has no effect', async () => {
@@ -148,6 +166,78 @@ describe('a restore', () => {
         .decides(true)
         .finishesCancelled(),
     );
+  });
+});
+
+describe('a restore as a machine of its own', () => {
+  const operation = planned('RESTORE', {
+    managerId: 'm1',
+    currentSchedules: [schedule('m1')],
+    desiredSchedules: [schedule('m1')],
+    restoresAsNewMachine: true,
+  });
+  const named = (name: PlannedStep['name']): PlannedStep =>
+    operation.plan.find((step) => step.name === name) as PlannedStep;
+  const [request, refresh, replace] = [named('REQUEST_RESTORE'), named('REFRESH'), named('REPLACE')];
+  const [reschedule, record] = [named('BACKUP_SCHEDULE'), named('RECORD')];
+  const refreshed = (recovery?: PlannedOperation) =>
+    recovery === undefined
+      ? new OperationHistory(operation)
+          .begins()
+          .asksFirst()
+          .takes([request])
+          .looks(session('SUCCEEDED', null, 'RESTORE'))
+          .takes([refresh])
+      : new OperationHistory(recovery)
+          .begins()
+          .takes([request])
+          .looks(session('SUCCEEDED', null, 'RESTORE'))
+          .takes([refresh]);
+
+  test('that cannot remove the machine it has superseded has not failed', () =>
+    follows(
+      refreshed()
+        .fails(...refreshed().attempt(replace), REFUSAL)
+        .needsAttention(true)
+        .takes([reschedule, record])
+        .finishes('SUCCEEDED'),
+    ));
+
+  test('and its schedule are left behind each on its own', async () => {
+    const history = refreshed();
+    history.fails(...history.attempt(replace), REFUSAL).needsAttention(true);
+    history.fails(...history.attempt(reschedule), REFUSAL).needsAttention(true);
+    await follows(history.takes([record]).finishes('SUCCEEDED'));
+  });
+
+  test('is not stopped while it removes the superseded machine', async () => {
+    const history = refreshed();
+    history.meanwhile((meanwhile) => meanwhile.cancelRequested(), ...history.attempt(replace));
+    await follows(history.takes([reschedule, record]).finishes('SUCCEEDED'));
+  });
+
+  test('that belongs to another run by then removes nothing', async () => {
+    const history = refreshed();
+    await follows(history.fails(...history.attempt(replace), FENCED).failed('FENCED'));
+  });
+
+  test('whose machine nobody can tell supersedes none', async () => {
+    const unclear = { code: 'RESTORED_VM_UNCLEAR', message: 'vm-7 and vm-8 are new' };
+    const history = new OperationHistory(operation).begins().asksFirst().takes([request]);
+    history.looks(session('SUCCEEDED', null, 'RESTORE'));
+    await follows(history.fails(...history.attempt(refresh), unclear).finishes('FAILED', unclear));
+  });
+
+  test.each(['BEGUN', 'DONE'] as const)('whose run was lost when REPLACE was %s goes on there', async (before) => {
+    const recovery = recovered(operation, 'WATCH', (step) => (step === replace ? before : 'DONE'));
+    await follows(refreshed(recovery).takes([replace, reschedule, record]).finishes('SUCCEEDED'));
+  });
+
+  test('that an earlier version has planned has no such step', async () => {
+    const plan = operation.plan.filter((step) => step !== replace);
+    const history = new OperationHistory({ ...operation, plan }).begins().asksFirst().takes([request]);
+    history.looks(session('SUCCEEDED', null, 'RESTORE'));
+    await follows(history.takes([refresh, reschedule, record]).finishes('SUCCEEDED'));
   });
 });
 

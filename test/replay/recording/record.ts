@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { startWorld, until, type World } from '../../integration/operations/world.ts';
+import { refreshAtOnce } from '../../../db/vm-schedules.ts';
 import { historyRecorder } from './histories.ts';
 
 const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8'));
@@ -210,6 +211,23 @@ test('observeSession', async () => {
         .select('id')
         .where('vm_id', '=', vmId)
         .where('kind', '=', 'SCHEDULED_BACKUP')
+        .executeTakeFirst(),
+    (row) => row !== undefined,
+  ).then((row) => row as { id: string });
+  await keepEnded('succeeded', { operationId }, 'SUCCEEDED');
+});
+
+test('refreshSchedule', async () => {
+  const vmId = await world.deployed('rec-17', [gold]);
+  await refreshAtOnce(world.db, vmId);
+  const { id: operationId } = await until(
+    'the refresh is requested',
+    () =>
+      world.db
+        .selectFrom('operation')
+        .select('id')
+        .where('vm_id', '=', vmId)
+        .where('kind', '=', 'SCHEDULE_REFRESH')
         .executeTakeFirst(),
     (row) => row !== undefined,
   ).then((row) => row as { id: string });
