@@ -54,6 +54,7 @@ const Environment = z.object({
 
   HOLDFAST_HYPERVISOR_SIMULATOR_PORT: port.default(4010),
   HOLDFAST_AVAMAR_SIMULATOR_PORT: port.default(4020),
+  HOLDFAST_VEEAM_SIMULATOR_PORT: port.default(4030),
   HOLDFAST_SIMULATED_BACKUP_SECONDS: z.coerce.number().positive().default(12),
 
   HOLDFAST_AVAMAR_CONFIG_PATH: z.string().min(1).optional(),
@@ -107,6 +108,7 @@ export interface Config {
   readonly simulators: {
     readonly hypervisorPort: number;
     readonly avamarPort: number;
+    readonly veeamPort: number;
     readonly backupSeconds: number;
   };
   readonly plugins: { readonly avamarConfigPath: string | undefined };
@@ -179,6 +181,7 @@ export function loadConfig(environment: Record<string, string | undefined>): Con
     simulators: {
       hypervisorPort: env.HOLDFAST_HYPERVISOR_SIMULATOR_PORT,
       avamarPort: env.HOLDFAST_AVAMAR_SIMULATOR_PORT,
+      veeamPort: env.HOLDFAST_VEEAM_SIMULATOR_PORT,
       backupSeconds: env.HOLDFAST_SIMULATED_BACKUP_SECONDS,
     },
     plugins: { avamarConfigPath: env.HOLDFAST_AVAMAR_CONFIG_PATH },

@@ -170,7 +170,7 @@ async function bringParts(
     graceSeconds: grace,
   });
 
-  const { hypervisorPort, avamarPort, backupSeconds } = config.simulators;
+  const { hypervisorPort, avamarPort, veeamPort, backupSeconds } = config.simulators;
   const simulator = (name: string, port: number, more: readonly string[] = []) => {
     const url = `http://127.0.0.1:${port}`;
     const state = join(config.dataDir, 'simulators', `${name}.json`);
@@ -182,12 +182,9 @@ async function bringParts(
     });
   };
   await simulator('hypervisor', hypervisorPort);
-  await simulator('avamar', avamarPort, [
-    '--vcenter',
-    `http://127.0.0.1:${hypervisorPort}`,
-    '--backup-seconds',
-    String(backupSeconds),
-  ]);
+  const protects = ['--vcenter', `http://127.0.0.1:${hypervisorPort}`, '--backup-seconds', String(backupSeconds)];
+  await simulator('avamar', avamarPort, protects);
+  await simulator('veeam', veeamPort, protects);
 
   const worker = program(
     'worker',

@@ -37,6 +37,12 @@ export function neededPorts(config: Config): NeededPort[] {
       purpose: 'the Avamar simulator',
       variable: 'HOLDFAST_AVAMAR_SIMULATOR_PORT',
     },
+    {
+      port: config.simulators.veeamPort,
+      host: local,
+      purpose: 'the Veeam simulator',
+      variable: 'HOLDFAST_VEEAM_SIMULATOR_PORT',
+    },
   ];
 }
 
