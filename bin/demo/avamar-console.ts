@@ -44,7 +44,8 @@ export interface ShownSchedule {
 
 /** What the administrator of the backup system sees and does. */
 export interface AvamarConsole {
-  readonly url: string;
+  /** Where Holdfast finds it. */
+  readonly endpoint: string;
   /** With these Holdfast logs in too. */
   readonly credentials: { readonly user: string; readonly password: string };
   /** The schedules of a VM. */
@@ -101,7 +102,7 @@ export function avamarConsole(server: Server): AvamarConsole {
   const named = (begin: string) => `recursive=true&size=1000&filter=${encodeURIComponent(`name==${begin}*`)}`;
 
   return {
-    url: server.url,
+    endpoint: server.url,
     credentials: { user: USER, password: PASSWORD },
     async schedulesOf(vmId) {
       const groups = await listed(`/groups?${named(namesOf(vmId))}`, Group);

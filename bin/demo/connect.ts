@@ -13,9 +13,10 @@ import { serverAt } from './http.ts';
 import { hypervisorView } from './hypervisor-view.ts';
 import type { Screen } from './screen.ts';
 import type { Story } from './story.ts';
+import { veeamConsole } from './veeam-console.ts';
 
 /** The parts of a story by which it reaches others. */
-export type Connections = Pick<Story, 'admin' | 'platform' | 'apiAs' | 'avamar' | 'hypervisor' | 'signal'>;
+export type Connections = Pick<Story, 'admin' | 'platform' | 'apiAs' | 'avamar' | 'veeam' | 'hypervisor' | 'signal'>;
 
 /** What is needed to connect. */
 export interface Address {
@@ -26,7 +27,7 @@ export interface Address {
 
 /** @param signal ends every wait for a server. */
 export function connect({ config, tokens, screen }: Address, signal: AbortSignal): Connections {
-  const { hypervisorPort, avamarPort } = config.simulators;
+  const { hypervisorPort, avamarPort, veeamPort } = config.simulators;
   const reach = (called: string, url: string) => serverAt({ called, url, signal, tell: (text) => screen.line(text) });
   const api = reach('The API', apiUrl(config));
   const apiAs = (token: string) => apiFor(api, token);
@@ -35,6 +36,7 @@ export function connect({ config, tokens, screen }: Address, signal: AbortSignal
     platform: apiAs(tokens.PLATFORM),
     apiAs,
     avamar: avamarConsole(reach('The Avamar simulator', `http://127.0.0.1:${avamarPort}`)),
+    veeam: veeamConsole(reach('The Veeam simulator', `http://127.0.0.1:${veeamPort}`)),
     hypervisor: hypervisorView(reach('The hypervisor simulator', `http://127.0.0.1:${hypervisorPort}`)),
     signal,
   };

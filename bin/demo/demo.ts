@@ -12,12 +12,13 @@ import { type Address, apiUrl, type Connections, connect, developmentTokens, req
 import { OperationSummary } from './documents.ts';
 import { type Inventory, readInventory } from './inventory.ts';
 import { backUp } from './scenes/back-up.ts';
-import { checkManager, deployAll } from './scenes/deploy.ts';
-import { expire } from './scenes/expire.ts';
+import { checkManagers, deployAll } from './scenes/deploy.ts';
+import { bringForward, expire, turnClockBack } from './scenes/expire.ts';
 import { prepare } from './scenes/prepare.ts';
 import { refuseSchedule } from './scenes/refuse-schedule.ts';
+import { restoreAsNew } from './scenes/restore-as-new.ts';
 import { restore, restoreDeployedAnew } from './scenes/restore.ts';
-import { keepLookout, scheduledBackup } from './scenes/scheduled-backup.ts';
+import { keepLookout, scheduledBackups, SEEN_BACKUP_SECONDS } from './scenes/scheduled-backup.ts';
 import { openScreen } from './screen.ts';
 import { type Findings, type Story, StoryEnds, type Surprise } from './story.ts';
 import { timeline } from './timeline.ts';
@@ -70,22 +71,27 @@ export async function runDemo(argv: string[], config: Config): Promise<void> {
 /** The scenes, in order. */
 async function play(story: Story): Promise<void> {
   await story.avamar.removeFaults();
+  await story.veeam.putClockRight();
   await revokeTokens(story.admin, story.inventory.enterprises);
   const cast = await prepare(story);
-  await checkManager(story, cast);
-  const deployedAt = new Date().toISOString();
-  await deployAll(story, cast);
+  await checkManagers(story, cast);
+  await story.veeam.runsTake(SEEN_BACKUP_SECONDS);
+  await turnClockBack(story, cast);
+  const deployedAt = await deployAll(story, cast);
   const backups = await backUp(story, cast);
   const lookout = await keepLookout(story, cast);
   try {
     await restore(story, cast, backups);
     await restoreDeployedAnew(story, cast, backups);
     await refuseSchedule(story, cast);
-    await scheduledBackup(story, cast, lookout, deployedAt);
+    const byVeeam = await scheduledBackups(story, cast, lookout, deployedAt);
+    const onAvamar = { actor: cast.expiring, result: backups.expiring };
+    const at = await bringForward(story, onAvamar);
+    await restoreAsNew(story, cast, byVeeam.restored, backups.marker);
+    await expire(story, { ...onAvamar, at }, { actor: cast.onVeeam.expiring, result: byVeeam.expiring });
   } finally {
     await lookout.stop();
   }
-  await expire(story, cast, backups);
 }
 
 function toSurprise(error: unknown, { dataDir }: Config): Surprise {
@@ -99,7 +105,7 @@ function toSurprise(error: unknown, { dataDir }: Config): Surprise {
 
 /** Every operation since the demo began, on the machines of the inventory. */
 async function showTimeline({ screen }: Address, { admin }: Connections, inventory: Inventory, begun: number) {
-  const names = inventory.virtualMachines.map(({ name }) => name);
+  const names = inventory.datacenters.flatMap(({ virtualMachines }) => virtualMachines.map(({ name }) => name));
   try {
     const page = await admin.get('/v1/operations?limit=200', z.object({ items: z.array(OperationSummary) }));
     const ours = page.items.filter(({ vm, createdAt }) => names.includes(vm.name) && Date.parse(createdAt) >= begun);
@@ -114,12 +120,16 @@ async function showTimeline({ screen }: Address, { admin }: Connections, invento
   }
 }
 
-/** Takes back what the demo changed for itself: faults, the simulator's pace, tokens. */
-async function tidyUp({ screen, config }: Address, { admin, avamar }: Connections, inventory: Inventory) {
+/** Takes back what the demo changed for itself: faults, the simulators' pace, Veeam's clock, tokens. */
+async function tidyUp({ screen, config }: Address, { admin, avamar, veeam }: Connections, inventory: Inventory) {
   screen.line();
   try {
     await avamar.removeFaults();
-    await avamar.backupsTake(config.simulators.backupSeconds);
+    const { backupSeconds } = config.simulators;
+    await avamar.backupsTake(backupSeconds);
+    await veeam.runsTake(backupSeconds);
+    await veeam.restoresTake(backupSeconds);
+    await veeam.putClockRight();
     const revoked = await revokeTokens(admin, inventory.enterprises);
     screen.aside(
       `The demo's ${revoked} tokens are revoked. The virtual machines stay; the next demo begins anew with them.`,

@@ -52,7 +52,9 @@ export const VirtualMachine = Named.extend({
   cpu: z.number(),
   memoryMiB: z.number(),
   disks: z.array(Disk),
-  backupPolicies: z.array(z.object({ policyId: z.string(), configurations: z.array(z.unknown()) })),
+  backupPolicies: z.array(
+    z.object({ policyId: z.string(), configurations: z.array(z.looseObject({ time: z.string().nullish() })) }),
+  ),
   hypervisorRef: z.string().nullable(),
   schedules: z.array(z.object({ manager: Named, policies: z.array(z.object({ code: z.string() })) })),
 });
@@ -114,6 +116,7 @@ export const BackupResult = z.object({
       state: z.string(),
       overdue: z.boolean(),
       expiresAt: z.string().nullable(),
+      expiryEstimated: z.boolean(),
     }),
   ),
 });

@@ -20,6 +20,7 @@ export interface Call {
 
 export interface Answer {
   readonly status: number;
+  readonly headers: Headers;
   /** What the body says; `null` when it is empty, the text when it is not JSON. */
   readonly body: unknown;
 }
@@ -85,7 +86,9 @@ async function attempt(url: string, call: Call, signal: AbortSignal): Promise<An
       ...(body === undefined ? {} : { body }),
     });
     const text = await response.text();
-    return response.status === 503 ? 'it answers 503' : { status: response.status, body: parsed(text) };
+    return response.status === 503
+      ? 'it answers 503'
+      : { status: response.status, headers: response.headers, body: parsed(text) };
   } catch (error) {
     return reason(error);
   }

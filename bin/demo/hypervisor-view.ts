@@ -5,14 +5,20 @@
 import { z } from 'zod';
 import type { Call, Server } from './http.ts';
 
-const Machine = z.object({ id: z.string().nullable(), name: z.string(), moref: z.string(), power: z.string() });
+const Machine = z.object({
+  id: z.string().nullable(),
+  name: z.string(),
+  moref: z.string(),
+  power: z.string(),
+  annotation: z.string().optional(),
+});
 export type Machine = z.infer<typeof Machine>;
 
 /** The hypervisor, as somebody who sits in front of it sees it. */
 export interface HypervisorView {
   readonly url: string;
-  /** Every machine of that name, whoever made it. */
-  machinesNamed(name: string): Promise<Machine[]>;
+  /** Every machine that is this VM, was it, or is called like it, whoever made it. */
+  machinesOf(vm: { readonly id: string; readonly name: string }): Promise<Machine[]>;
   readDisk(vmId: string, label: string): Promise<string>;
   writeDisk(vmId: string, label: string, content: string): Promise<void>;
 }
@@ -29,9 +35,13 @@ export function hypervisorView(server: Server): HypervisorView {
 
   return {
     url: server.url,
-    async machinesNamed(name) {
+    async machinesOf(vm) {
       const { vms } = await ask({ method: 'GET', path: '/vms' }, z.object({ vms: z.array(Machine) }));
-      return vms.filter((machine) => machine.name === name);
+      // A restore gives a machine whose name is taken a suffix after an underscore, which no name of ours has.
+      const isCalledLike = (name: string) => name === vm.name || name.startsWith(`${vm.name}_`);
+      return vms.filter(
+        (one) => one.id === vm.id || isCalledLike(one.name) || one.annotation?.includes(vm.id) === true,
+      );
     },
     async readDisk(vmId, label) {
       return (await ask({ method: 'GET', path: contentOf(vmId, label) }, Content)).content;

@@ -10,6 +10,12 @@ import { StartError } from '../parts/part.ts';
 
 const WEEKDAYS = ['MONDAY', 'TUESDAY', 'WEDNESDAY', 'THURSDAY', 'FRIDAY', 'SATURDAY', 'SUNDAY'] as const;
 
+/** So many days the clock of the Veeam simulator is turned back. */
+const LONGEST_VEEAM_RETENTION = 7;
+
+type Path = (string | number)[];
+type Wrong = (path: Path, message: string) => void;
+
 const Name = z.string('write a name').min(1, 'write a name').max(100, 'write at most 100 characters');
 const TIME = 'write HH:mm in quotes, for example "22:00", or define_in_vm';
 const Clock = z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$/, TIME);
@@ -33,6 +39,8 @@ const Policy = z
     context.addIssue({ code: 'custom', path: ['days'], message });
   });
 
+type Policy = z.infer<typeof Policy>;
+
 const Disk = z.strictObject({
   label: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._ -]{0,62}$/, 'write letters, digits, spaces, dots and dashes'),
   sizeGiB: z.int('write a whole number of GiB').min(1, 'write at least 1'),
@@ -47,60 +55,98 @@ const VirtualMachine = z.strictObject({
   disks: z.array(Disk).min(2, 'write at least two disks'),
 });
 
+/** The part of a datacenter in the story: its backup system, its machines, and which of these choose their time. */
+interface Role {
+  readonly type: 'avamar' | 'veeam';
+  readonly machines: number;
+  readonly choosers: readonly number[];
+}
+const ROLES: readonly Role[] = [
+  { type: 'avamar', machines: 4, choosers: [3] },
+  { type: 'veeam', machines: 2, choosers: [0, 1] },
+];
+
+const Datacenter = z.strictObject({
+  name: Name,
+  timeZone: z.string().refine((zone) => IANAZone.isValidZone(zone), 'write an IANA zone, for example Europe/Madrid'),
+  backupManager: z.strictObject({ name: Name, type: z.enum(['avamar', 'veeam'], 'write avamar or veeam') }),
+  policies: z.array(Policy).min(1, 'write at least one policy'),
+  virtualMachines: z.array(VirtualMachine),
+});
+type Datacenter = z.infer<typeof Datacenter>;
+
 const Inventory = z
   .strictObject({
-    datacenter: z.strictObject({
-      name: Name,
-      timeZone: z
-        .string()
-        .refine((zone) => IANAZone.isValidZone(zone), 'write an IANA zone, for example Europe/Madrid'),
-    }),
-    backupManager: z.strictObject({
-      name: Name,
-      type: z.literal('avamar', 'write avamar: the demo has its simulator'),
-    }),
     enterprises: z.array(Name).length(2, 'write two enterprises'),
-    policies: z.array(Policy).min(1, 'write at least one policy'),
-    virtualMachines: z.array(VirtualMachine).length(4, 'write four: each has its part in the story'),
+    datacenters: z.array(Datacenter).length(2, 'write two datacenters'),
   })
-  .superRefine((inventory, context) => {
-    const { enterprises, policies, virtualMachines } = inventory;
-    const wrong = (path: (string | number)[], message: string) => context.addIssue({ code: 'custom', path, message });
-    const refuseTwice = (values: readonly string[], pathOf: (index: number) => (string | number)[]) => {
-      values.forEach((value, index) => {
-        if (values.indexOf(value) < index) wrong(pathOf(index), `"${value}" is there twice`);
+  .superRefine(({ enterprises, datacenters }, context) => {
+    const wrong: Wrong = (path, message) => context.addIssue({ code: 'custom', path, message });
+    const machines = datacenters.flatMap(({ virtualMachines }, index) =>
+      virtualMachines.map(({ name }, number) => ({ name, path: ['datacenters', index, 'virtualMachines', number] })),
+    );
+    refuseTwice(wrong, enterprises, (index) => ['enterprises', index]);
+    refuseTwice(wrong, namesOf(datacenters), (index) => ['datacenters', index, 'name']);
+    refuseTwice(wrong, namesOf(machines), (index) => [...(machines[index]?.path ?? []), 'name']);
+    datacenters.forEach((datacenter, index) => {
+      refuseDatacenter((path, message) => wrong(['datacenters', index, ...path], message), {
+        datacenter,
+        enterprises,
+        ...(ROLES[index] as Role),
       });
-    };
-    refuseTwice(enterprises, (index) => ['enterprises', index]);
-    refuseTwice(
-      policies.map(({ code }) => code),
-      (index) => ['policies', index, 'code'],
-    );
-    refuseTwice(
-      virtualMachines.map(({ name }) => name),
-      (index) => ['virtualMachines', index, 'name'],
-    );
-    virtualMachines.forEach((vm, index) => {
-      const at = (...keys: (string | number)[]) => ['virtualMachines', index, ...keys];
-      refuseTwice(
-        vm.disks.map(({ label }) => label),
-        (disk) => at('disks', disk, 'label'),
-      );
-      if (!enterprises.includes(vm.enterprise)) {
-        wrong(at('enterprise'), `there is no enterprise "${vm.enterprise}"; there are ${enterprises.join(', ')}`);
-      }
-      const policy = policies.find(({ code }) => code === vm.policy);
-      const codes = policies.map(({ code }) => code).join(', ');
-      if (policy === undefined) wrong(at('policy'), `there is no policy "${vm.policy}"; there are ${codes}`);
-      if (index === 3 && policy !== undefined && (policy.time !== 'define_in_vm' || policy.subtype !== 'DAILY')) {
-        wrong(at('policy'), 'the fourth virtual machine needs a DAILY policy with the time define_in_vm');
-      }
     });
   });
 
+const namesOf = (named: readonly { readonly name: string }[]): string[] => named.map(({ name }) => name);
+
+function refuseTwice(wrong: Wrong, values: readonly string[], pathOf: (index: number) => Path): void {
+  values.forEach((value, index) => {
+    if (values.indexOf(value) < index) wrong(pathOf(index), `"${value}" is there twice`);
+  });
+}
+
+/** Says what of a datacenter does not fit the story. */
+function refuseDatacenter(
+  wrong: Wrong,
+  { datacenter, enterprises, type, machines, choosers }: Role & { datacenter: Datacenter; enterprises: string[] },
+): void {
+  const { backupManager, policies, virtualMachines } = datacenter;
+  const codes = policies.map(({ code }) => code);
+  if (backupManager.type !== type) wrong(['backupManager', 'type'], `write ${type} in this datacenter`);
+  if (virtualMachines.length !== machines) {
+    wrong(['virtualMachines'], `write ${machines}: each has its part in the story`);
+  }
+  refuseTwice(wrong, codes, (index) => ['policies', index, 'code']);
+  virtualMachines.forEach(({ enterprise, policy: code, disks }, index) => {
+    const at = (...keys: Path): Path => ['virtualMachines', index, ...keys];
+    refuseTwice(
+      wrong,
+      disks.map(({ label }) => label),
+      (disk) => at('disks', disk, 'label'),
+    );
+    if (!enterprises.includes(enterprise)) {
+      wrong(at('enterprise'), `there is no enterprise "${enterprise}"; there are ${enterprises.join(', ')}`);
+    }
+    const policy = policies.find((one) => one.code === code);
+    if (policy === undefined) wrong(at('policy'), `there is no policy "${code}"; there are ${codes.join(', ')}`);
+    else if (choosers.includes(index)) refuseChosen((message) => wrong(at('policy'), message), policy, type);
+  });
+}
+
+/** A machine that is backed up while the demo is watched must choose its time. */
+function refuseChosen(wrong: (message: string) => void, policy: Policy, type: Role['type']): void {
+  if (policy.time !== 'define_in_vm' || policy.subtype !== 'DAILY') {
+    wrong('this virtual machine needs a DAILY policy with the time define_in_vm');
+  }
+  if (type === 'veeam' && policy.retentionDays > LONGEST_VEEAM_RETENTION) {
+    wrong(`this virtual machine needs a policy with at most ${LONGEST_VEEAM_RETENTION} retentionDays`);
+  }
+}
+
 export type Inventory = z.infer<typeof Inventory>;
-export type PlannedPolicy = Inventory['policies'][number];
-export type PlannedVm = Inventory['virtualMachines'][number];
+export type PlannedDatacenter = Datacenter;
+export type PlannedPolicy = Policy;
+export type PlannedVm = z.infer<typeof VirtualMachine>;
 
 /**
  * Reads and checks the inventory.
@@ -124,7 +170,7 @@ export function readInventory(path: string): Inventory {
 
 /**
  * Checks what the file holds.
- * @returns the inventory, or a line for each wrong key: `virtualMachines.2.policy: there is no policy "x" …`
+ * @returns the inventory, or a line for each wrong key: `datacenters.0.virtualMachines.2.policy: there is no policy "x" …`
  */
 export function checkInventory(content: unknown): { inventory: Inventory } | { problems: string[] } {
   const checked = Inventory.safeParse(content);

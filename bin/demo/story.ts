@@ -5,10 +5,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Api } from './api-client.ts';
 import type { AvamarConsole } from './avamar-console.ts';
-import type { Policy } from './documents.ts';
+import type { Manager, Policy } from './documents.ts';
 import type { HypervisorView } from './hypervisor-view.ts';
 import type { Inventory, PlannedVm } from './inventory.ts';
 import type { Screen } from './screen.ts';
+import type { VeeamConsole } from './veeam-console.ts';
 
 /** Something was not as expected: what, and where to look. */
 export interface Surprise {
@@ -43,6 +44,7 @@ export interface Story {
   readonly platform: Api;
   readonly apiAs: (token: string) => Api;
   readonly avamar: AvamarConsole;
+  readonly veeam: VeeamConsole;
   readonly hypervisor: HypervisorView;
   readonly findings: Findings;
   readonly signal: AbortSignal;
@@ -67,8 +69,9 @@ export interface Actor {
 
 /** Who plays. */
 export interface Cast {
-  readonly managerId: string;
   readonly tenants: readonly [Tenant, Tenant];
+  /** Of each datacenter. */
+  readonly managers: readonly Manager[];
   /** Backed up and restored. */
   readonly restored: Actor;
   /** Backed up; its backup expires. */
@@ -77,13 +80,22 @@ export interface Cast {
   readonly refused: Actor;
   /** Backed up by the backup system's own schedule. */
   readonly scheduled: Actor;
+  /** In the datacenter with Veeam; both are backed up by its own schedule. */
+  readonly onVeeam: {
+    /** Restored as a new machine. */
+    readonly restored: Actor;
+    /** Its backup is removed by the retention. */
+    readonly expiring: Actor;
+  };
 }
 
-export const actors = ({ restored, expiring, refused, scheduled }: Cast): Actor[] => [
+export const actors = ({ restored, expiring, refused, scheduled, onVeeam }: Cast): Actor[] => [
   restored,
   expiring,
   refused,
   scheduled,
+  onVeeam.restored,
+  onVeeam.expiring,
 ];
 
 /** Says whether something is as it should be; what is not is told again at the end, with where to look. */

@@ -93,8 +93,20 @@ export async function endOf(client: Client, accepted: Answer): Promise<Document>
   return answer.body;
 }
 
+/** How the simulated backup systems are reached. */
+const CONNECTIONS = {
+  avamar: { path: '/api/v1', credentials: { user: 'MCUser', password: 'avamar-simulator' } },
+  veeam: { path: '/api/', credentials: { user: 'Administrator', password: 'veeam-simulator' } },
+};
+
 /** An enterprise, a datacenter with its backup manager, and a policy: what a virtual machine needs. */
-export async function setUp(admin: Client, system: Pick<RunningSystem, 'ports'>, name: string) {
+export async function setUp(
+  admin: Client,
+  system: Pick<RunningSystem, 'ports'>,
+  name: string,
+  type: keyof typeof CONNECTIONS = 'avamar',
+) {
+  const { path, credentials } = CONNECTIONS[type];
   const made = async (path: string, body: unknown): Promise<string> => {
     const answer = await admin('POST', path, body);
     if (answer.status !== 201) throw new Error(`${path}: ${answer.status} ${JSON.stringify(answer.body)}`);
@@ -107,10 +119,10 @@ export async function setUp(admin: Client, system: Pick<RunningSystem, 'ports'>,
     hypervisor: { type: 'simulated', endpoint: `http://127.0.0.1:${system.ports.hypervisor}` },
   });
   const managerId = await made(`/v1/datacenters/${datacenterId}/backup-managers`, {
-    name: `avamar-${name}`,
-    type: 'avamar',
-    endpoint: `http://127.0.0.1:${system.ports.avamar}/api/v1`,
-    credentials: { user: 'MCUser', password: 'avamar-simulator' },
+    name: `${type}-${name}`,
+    type,
+    endpoint: `http://127.0.0.1:${system.ports[type]}${path}`,
+    credentials,
   });
   const policyId = await made(`/v1/datacenters/${datacenterId}/backup-policies`, {
     code: 'GOLD',

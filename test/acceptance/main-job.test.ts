@@ -1,3 +1,4 @@
+import { DateTime } from 'luxon';
 import { beforeAll, expect, inject, test } from 'vitest';
 import { type Client, clientOf, developmentClient, type Document, endOf, eventually, setUp } from './client.ts';
 
@@ -12,7 +13,7 @@ beforeAll(async () => {
   world = await setUp(admin, system, 'acme');
 });
 
-const simulator = (name: 'hypervisor' | 'avamar', path: string, body?: unknown) =>
+const simulator = (name: 'hypervisor' | 'avamar' | 'veeam', path: string, body?: unknown) =>
   fetch(`http://127.0.0.1:${system.ports[name]}${path}`, {
     method: body === undefined ? 'GET' : 'POST',
     headers: { 'content-type': 'application/json' },
@@ -136,6 +137,45 @@ test('a tenant backs up its VM and restores it; nobody can touch it meanwhile; o
   expect((await stranger('POST', `/v1/backup-results/${resultId}/restores`, {})).status).toBe(404);
   expect((await stranger('GET', '/v1/virtual-machines')).body['items']).toEqual([]);
   expect((await user('POST', `/v1/virtual-machines/${vmId}/deploy`)).status).toBe(403);
+});
+
+test('Veeam runs a job of its own for a VM; what it restores becomes the VM, and one machine is left', async () => {
+  const bilbao = await setUp(admin, system, 'hooli', 'veeam');
+  const check = await admin('POST', `/v1/backup-managers/${bilbao.managerId}/check`);
+  expect(check.body).toMatchObject({ reachable: true, problems: [], policies: [{ code: 'GOLD', ok: true }] });
+  const vmId = await bilbao.newVm('books-1');
+  const path = `/v1/virtual-machines/${vmId}`;
+  expect(await endOf(platform, await platform('POST', `${path}/deploy`))).toMatchObject({ state: 'SUCCEEDED' });
+  expect(await admin('POST', `${path}/backup`)).toMatchObject({
+    status: 409,
+    body: { code: 'BACKUP_ONDEMAND_NOT_SUPPORTED' },
+  });
+
+  const now = DateTime.now().setZone('Europe/Madrid');
+  const time = now.set({ hour: 3, minute: 30, second: 1 });
+  const next = time > now ? time : time.plus({ days: 1 });
+  await simulator('veeam', '/_simulator/clock', { advanceSeconds: Math.ceil(next.diff(now).as('seconds')) });
+  const results = await eventually(
+    'Veeam backs it up',
+    () => admin('GET', `${path}/backup-results`),
+    ({ body }) => body['items']?.[0]?.restorable === true,
+  );
+  const [result] = results.body['items'];
+  expect(result).toMatchObject({ origin: 'SCHEDULED', copies: [{ expiryEstimated: true, overdue: false }] });
+
+  await eventually(
+    'its lock is free',
+    () => platform('GET', path),
+    ({ body }) => body['lock'] === null,
+  );
+  const { hypervisorRef: before } = (await platform('GET', path)).body;
+  await endOf(platform, await platform('POST', `${path}/power-off`));
+  const restored = await endOf(admin, await admin('POST', `/v1/backup-results/${result.id}/restores`, {}));
+  expect(restored).toMatchObject({ kind: 'RESTORE', state: 'SUCCEEDED', residue: [] });
+  const { hypervisorRef: after } = (await platform('GET', path)).body;
+  expect(after).not.toBe(before);
+  const machines = (await hypervisorVms()).filter(({ name }) => name.startsWith('books-1'));
+  expect(machines).toMatchObject([{ id: vmId, moref: after }]);
 });
 
 test('a backup manager is checked, and its credentials are never told', async () => {

@@ -21,13 +21,14 @@ export interface Ports {
   readonly ui: number;
   readonly hypervisor: number;
   readonly avamar: number;
+  readonly veeam: number;
 }
 
 /** Ports that are free now. */
 export async function freePorts(): Promise<Ports> {
-  const [api, temporal, ui, hypervisor, avamar] = await Promise.all(Array.from({ length: 5 }, () => freePort()));
-  if (!api || !temporal || !ui || !hypervisor || !avamar) throw new Error('no free ports');
-  return { api, temporal, ui, hypervisor, avamar };
+  const [api, temporal, ui, hypervisor, avamar, veeam] = await Promise.all(Array.from({ length: 6 }, () => freePort()));
+  if (!api || !temporal || !ui || !hypervisor || !avamar || !veeam) throw new Error('no free ports');
+  return { api, temporal, ui, hypervisor, avamar, veeam };
 }
 
 export class RunningSystem {
@@ -54,7 +55,7 @@ export class RunningSystem {
 
   /** Starts it and waits until it says how to use it. */
   async start(): Promise<void> {
-    const { api, temporal, ui, hypervisor, avamar } = this.ports;
+    const { api, temporal, ui, hypervisor, avamar, veeam } = this.ports;
     this.#output = '';
     const child = spawn(process.execPath, ['bin/holdfast.mjs', 'up'], {
       cwd: ROOT,
@@ -67,6 +68,7 @@ export class RunningSystem {
         HOLDFAST_TEMPORAL_UI_PORT: String(ui),
         HOLDFAST_HYPERVISOR_SIMULATOR_PORT: String(hypervisor),
         HOLDFAST_AVAMAR_SIMULATOR_PORT: String(avamar),
+        HOLDFAST_VEEAM_SIMULATOR_PORT: String(veeam),
         ...this.#environment,
       },
     });

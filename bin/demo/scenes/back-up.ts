@@ -28,7 +28,7 @@ export function markerDisk({ plan, name }: Actor): string {
 /** Scene 4. */
 export async function backUp(story: Story, cast: Cast): Promise<Backups> {
   const { screen, hypervisor, platform } = story;
-  const { restored, expiring } = cast;
+  const { restored, expiring, onVeeam } = cast;
   screen.scene(
     4,
     'Back up now',
@@ -36,8 +36,11 @@ export async function backUp(story: Story, cast: Cast): Promise<Backups> {
   );
 
   const marker = `orders up to ${new Date().toISOString()}`;
-  await hypervisor.writeDisk(restored.id, markerDisk(restored), marker);
-  screen.line(`${restored.name} writes on its disk "${markerDisk(restored)}": ${marker}`);
+  for (const actor of [restored, onVeeam.restored]) {
+    await hypervisor.writeDisk(actor.id, markerDisk(actor), marker);
+    screen.line(`${actor.name} writes on its disk "${markerDisk(actor)}": ${marker}`);
+  }
+  await refusedOnDemand(story, onVeeam.restored);
 
   const begun = await Promise.all(
     [restored, expiring].map(({ tenant, id }) => tenant.user.begin(`/v1/virtual-machines/${id}/backup`)),
@@ -84,6 +87,15 @@ export async function backUp(story: Story, cast: Cast): Promise<Backups> {
   return { marker, restored: results[0] as BackupResult, expiring: results[1] as BackupResult };
 }
 
+/** Veeam backs up by schedule only, and a request that cannot be served is refused before anything begins. */
+async function refusedOnDemand(story: Story, { id, name, tenant }: Actor): Promise<void> {
+  const refusal = await refusalOf(tenant.user.begin(`/v1/virtual-machines/${id}/backup`));
+  story.screen.aside(`A user wants ${name} to be backed up now: ${refusal?.problem.detail ?? 'accepted'}`);
+  const code = refusal?.problem.code ?? 'nothing';
+  const refused = code === 'BACKUP_ONDEMAND_NOT_SUPPORTED';
+  expect(story, refused, `it is refused with ${code}`, `GET /v1/plugin-types`);
+}
+
 /** The result that an operation made; `undefined` before it is listed. */
 async function resultOf(api: Api, { id }: Actor, operationId: string): Promise<BackupResult | undefined> {
   const results = await api.list(`/v1/virtual-machines/${id}/backup-results`, BackupResult);
@@ -98,7 +110,10 @@ export function resultRow(result: BackupResult): string[] {
     status,
     endedAt === null ? '' : `took ${duration(Date.parse(endedAt) - Date.parse(startedAt))}`,
     size(sizeBytes),
-    ...copies.map(({ location, state, expiresAt }) => `copy in ${location}, ${state}, expires ${date(expiresAt)}`),
+    ...copies.map(
+      ({ location, state, expiresAt, expiryEstimated }) =>
+        `copy in ${location}, ${state}, expires ${expiryEstimated ? 'about ' : ''}${date(expiresAt)}`,
+    ),
   ];
 }
 

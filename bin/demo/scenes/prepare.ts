@@ -16,16 +16,16 @@ import {
   Policy as PolicyDocument,
   VirtualMachine,
 } from '../documents.ts';
-import type { PlannedPolicy, PlannedVm } from '../inventory.ts';
+import type { PlannedDatacenter, PlannedPolicy, PlannedVm } from '../inventory.ts';
 import { succeeded, unlocked } from '../operations.ts';
-import { type Actor, actors, type Cast, type Story, StoryEnds, type Tenant } from '../story.ts';
+import { type Actor, actors, type Cast, type Story, StoryEnds, type Tenant, until } from '../story.ts';
 import { newTokens } from '../tokens.ts';
 
 type Rows = string[][];
 
 /** Makes or finds everything that the inventory names. */
 export async function prepare(story: Story): Promise<Cast> {
-  const { screen, inventory, admin } = story;
+  const { screen, inventory } = story;
   screen.scene(
     1,
     'What there is',
@@ -33,54 +33,41 @@ export async function prepare(story: Story): Promise<Cast> {
   );
   const rows: Rows = [];
 
-  const datacenter = await theDatacenter(story, rows);
-  const manager = await theManager(story, datacenter, rows);
-  const policies: Policy[] = [];
-  for (const planned of inventory.policies) policies.push(await thePolicy(story, datacenter, manager, planned, rows));
   const tenants: Tenant[] = [];
   for (const name of inventory.enterprises) tenants.push(await theTenant(story, name, rows));
-
-  const theActor = async (plan: PlannedVm): Promise<Actor> => {
-    const tenant = tenants.find(({ name }) => name === plan.enterprise);
-    const policy = policies.find(({ code }) => code === plan.policy);
-    if (tenant === undefined || policy === undefined)
-      throw new Error(`the inventory was checked, yet ${plan.name} misses something`);
-    await admin.put(`/v1/enterprises/${tenant.id}/backup-policies/${policy.id}`, undefined, z.null());
-    const find = () => existingVm(story, tenant, plan.name);
-    const json = { name: plan.name, datacenterId: datacenter.id, ...draft(policy, plan) };
-    const make = () => tenant.administrator.post('/v1/virtual-machines', json, VirtualMachine);
-    const { thing: vm, made } = await findOrMake(find, make);
-    if (vm.datacenterId !== datacenter.id) {
-      throw new StoryEnds({
-        what: `${vm.name} is in another datacenter than ${datacenter.name}`,
-        look: 'npm run reset',
-      });
+  const managers: Manager[] = [];
+  const machines: Actor[] = [];
+  for (const planned of inventory.datacenters) {
+    const datacenter = await theDatacenter(story, planned, rows);
+    const manager = await theManager(story, planned, datacenter, rows);
+    managers.push(manager);
+    const policies: Policy[] = [];
+    for (const policy of planned.policies) policies.push(await thePolicy(story, datacenter, manager, policy, rows));
+    for (const plan of planned.virtualMachines) {
+      machines.push(await theActor(story, { datacenter, tenants, policies, plan }, rows));
     }
-    rows.push([
-      'virtual machine',
-      vm.name,
-      `${tenant.name}, policy ${policy.code}`,
-      made === 'made' ? made : `was there, ${vm.state}`,
-    ]);
-    return { id: vm.id, name: vm.name, tenant, policy, plan };
-  };
-  const [first, second, third, fourth] = inventory.virtualMachines as [PlannedVm, PlannedVm, PlannedVm, PlannedVm];
+  }
+  const [first, second, third, fourth, fifth, sixth] = machines as [Actor, Actor, Actor, Actor, Actor, Actor];
   const cast: Cast = {
-    managerId: manager.id,
     tenants: tenants as [Tenant, Tenant],
-    restored: await theActor(first),
-    expiring: await theActor(second),
-    refused: await theActor(third),
-    scheduled: await theActor(fourth),
+    managers,
+    restored: first,
+    expiring: second,
+    refused: third,
+    scheduled: fourth,
+    onVeeam: { restored: fifth, expiring: sixth },
   };
   screen.table(rows);
   await backToTheStart(story, cast);
-  for (const actor of actors(cast)) await saveDraft(actor);
+  for (const actor of actors(cast)) await saveDraft(actor, new Date());
   return cast;
 }
 
-async function theDatacenter({ admin, inventory, hypervisor }: Story, rows: Rows): Promise<Datacenter> {
-  const { name, timeZone } = inventory.datacenter;
+async function theDatacenter(
+  { admin, hypervisor }: Story,
+  { name, timeZone }: PlannedDatacenter,
+  rows: Rows,
+): Promise<Datacenter> {
   const find = async () => (await admin.list('/v1/datacenters', DatacenterDocument)).find((one) => one.name === name);
   const json = { name, timeZone, hypervisor: { type: 'simulated', endpoint: hypervisor.url } };
   const { thing, made } = await findOrMake(find, () => admin.post('/v1/datacenters', json, DatacenterDocument));
@@ -94,14 +81,19 @@ async function theDatacenter({ admin, inventory, hypervisor }: Story, rows: Rows
   return thing;
 }
 
-async function theManager({ admin, inventory, avamar }: Story, datacenter: Datacenter, rows: Rows): Promise<Manager> {
-  const { name, type } = inventory.backupManager;
+async function theManager(
+  { admin, avamar, veeam }: Story,
+  { backupManager: { name, type } }: PlannedDatacenter,
+  datacenter: Datacenter,
+  rows: Rows,
+): Promise<Manager> {
+  const { endpoint, credentials } = type === 'veeam' ? veeam : avamar;
   const path = `/v1/datacenters/${datacenter.id}/backup-managers`;
   const find = async () => (await admin.list(path, ManagerDocument)).find((one) => one.name === name);
-  const connection = { name, endpoint: avamar.url, credentials: avamar.credentials };
+  const connection = { name, endpoint, credentials };
   const { thing, made } = await findOrMake(find, () => admin.post(path, { type, ...connection }, ManagerDocument));
-  if (thing.endpoint !== avamar.url) await admin.put(`/v1/backup-managers/${thing.id}`, connection, ManagerDocument);
-  rows.push(['backup manager', name, `${thing.type}, ${avamar.url}`, made]);
+  if (thing.endpoint !== endpoint) await admin.put(`/v1/backup-managers/${thing.id}`, connection, ManagerDocument);
+  rows.push(['backup manager', name, `${thing.type}, ${endpoint}`, made]);
   return thing;
 }
 
@@ -163,6 +155,39 @@ async function theTenant(story: Story, name: string, rows: Rows): Promise<Tenant
   return { id: thing.id, name, ...(await newTokens(story, thing.id)) };
 }
 
+/** What a virtual machine is made of. */
+interface Parts {
+  readonly datacenter: Datacenter;
+  readonly tenants: readonly Tenant[];
+  readonly policies: readonly Policy[];
+  readonly plan: PlannedVm;
+}
+
+async function theActor(story: Story, { datacenter, tenants, policies, plan }: Parts, rows: Rows): Promise<Actor> {
+  const tenant = tenants.find(({ name }) => name === plan.enterprise);
+  const policy = policies.find(({ code }) => code === plan.policy);
+  if (tenant === undefined || policy === undefined)
+    throw new Error(`the inventory was checked, yet ${plan.name} misses something`);
+  await story.admin.put(`/v1/enterprises/${tenant.id}/backup-policies/${policy.id}`, undefined, z.null());
+  const find = () => existingVm(story, tenant, plan.name);
+  const json = { name: plan.name, datacenterId: datacenter.id, ...draft(policy, plan, new Date()) };
+  const make = () => tenant.administrator.post('/v1/virtual-machines', json, VirtualMachine);
+  const { thing: vm, made } = await findOrMake(find, make);
+  if (vm.datacenterId !== datacenter.id) {
+    throw new StoryEnds({
+      what: `${vm.name} is in another datacenter than ${datacenter.name}`,
+      look: 'npm run reset',
+    });
+  }
+  rows.push([
+    'virtual machine',
+    vm.name,
+    `${tenant.name}, policy ${policy.code}`,
+    made === 'made' ? made : `was there, ${vm.state}`,
+  ]);
+  return { id: vm.id, name: vm.name, tenant, policy, plan };
+}
+
 /** Somebody, or this demo by a request whose answer was lost, may have made it meanwhile: then it is found. */
 async function findOrMake<T>(
   find: () => Promise<T | undefined>,
@@ -189,6 +214,11 @@ async function existingVm({ platform }: Story, tenant: Tenant, name: string): Pr
 
 /** What an earlier run left is undeployed, so that every run of the story begins alike. */
 async function backToTheStart(story: Story, cast: Cast): Promise<void> {
+  // Runs that a demo left behind, and that Holdfast may not have seen yet, would be in the way of the undeploys.
+  const look = story.veeam.endpoint;
+  await until(story, { text: 'waiting until the Veeam server is at rest', seconds: 120, look }, async () =>
+    (await story.veeam.isWorking()) ? undefined : true,
+  );
   const left: Actor[] = [];
   for (const actor of actors(cast)) {
     if ((await unlocked(story, actor)).state !== 'NOT_ALLOCATED') left.push(actor);
@@ -205,22 +235,23 @@ async function backToTheStart(story: Story, cast: Cast): Promise<void> {
  * Hardware and chosen policy of a VM. Where the policy leaves the time to the VM, it is the full minute that is one to
  * two minutes away, in the policy's zone, so that the backup system's own schedule runs while the demo is watched.
  */
-function draft(policy: Policy, { cpu, memoryMiB, disks }: PlannedVm) {
+function draft(policy: Policy, { cpu, memoryMiB, disks }: PlannedVm, now: Date) {
   const choices = policy.configurations.filter(({ time }) => isDeepStrictEqual(time, { mode: 'define_in_vm' }));
-  const configurations = choices.map(({ type, subtype }) => ({ type, subtype, time: soon(policy.timeZone) }));
+  const configurations = choices.map(({ type, subtype }) => ({ type, subtype, time: soon(policy.timeZone, now) }));
   return { cpu, memoryMiB, disks, backupPolicies: [{ policyId: policy.id, configurations }] };
 }
 
-function soon(timeZone: string): string {
-  return DateTime.now().setZone(timeZone).plus({ minutes: 2 }).toFormat('HH:mm');
+function soon(timeZone: string, now: Date): string {
+  return DateTime.fromJSDate(now, { zone: timeZone }).plus({ minutes: 2 }).toFormat('HH:mm');
 }
 
 /**
  * Makes the VM, which must not be allocated, what the inventory says now.
+ * @param now by the backup system's clock, from which the time of its backups is chosen.
  * @returns the time that it chose for its backups; `undefined` where its policy decides.
  */
-export async function saveDraft({ id, tenant, policy, plan }: Actor): Promise<string | undefined> {
-  const wanted = draft(policy, plan);
+export async function saveDraft({ id, tenant, policy, plan }: Actor, now: Date): Promise<string | undefined> {
+  const wanted = draft(policy, plan, now);
   const current = await tenant.administrator.get(`/v1/virtual-machines/${id}`, VirtualMachine);
   if (!isDeepStrictEqual(current, { ...current, ...wanted })) {
     await tenant.administrator.put(`/v1/virtual-machines/${id}`, wanted, VirtualMachine);

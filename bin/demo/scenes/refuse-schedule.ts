@@ -37,14 +37,14 @@ export async function refuseSchedule(story: Story, { refused: actor }: Cast): Pr
   expect(story, told, "its error has the backup system's own words", links.temporalUi);
   const vm = await readVm(story, actor);
   expect(story, vm.state === 'NOT_ALLOCATED', `${actor.name} is ${vm.state}`, path);
-  const machines = await hypervisor.machinesNamed(actor.name);
+  const machines = await hypervisor.machinesOf(actor);
   const schedules = await avamar.schedulesOf(actor.id);
   const gone = machines.length === 0 && schedules.length === 0;
   expect(
     story,
     gone,
     `machines in the hypervisor: ${machines.length}; schedules in the backup system: ${schedules.length}`,
-    avamar.url,
+    avamar.endpoint,
   );
 
   screen.line();

@@ -2,7 +2,7 @@
  * Scenes 5 and 6: data are lost and come back, into the same virtual machine and into one that was deployed anew.
  * @module
  */
-import type { BackupResult } from '../documents.ts';
+import type { BackupResult, Operation } from '../documents.ts';
 import { readVm, succeeded } from '../operations.ts';
 import { type Actor, type Cast, expect, type Story } from '../story.ts';
 import { type Backups, markerDisk } from './back-up.ts';
@@ -40,7 +40,7 @@ export async function restoreDeployedAnew(story: Story, { restored: actor }: Cas
   );
   await restoreInto(story, actor, backups.restored, backups.marker);
 
-  const machines = await story.hypervisor.machinesNamed(actor.name);
+  const machines = await story.hypervisor.machinesOf(actor);
   const only = machines.length === 1 && machines[0]?.moref === after;
   expect(
     story,
@@ -53,18 +53,25 @@ export async function restoreDeployedAnew(story: Story, { restored: actor }: Cas
     story,
     schedules.length === 1,
     `the backup system has one schedule for it: ${schedules.map(({ when }) => when).join('; ')}`,
-    avamar.url,
+    avamar.endpoint,
   );
 }
 
-async function restoreInto(story: Story, actor: Actor, result: BackupResult, marker: string): Promise<void> {
+/** Switches the virtual machine off, restores the backup as a user, switches it on and reads. @returns the restore. */
+export async function restoreInto(
+  story: Story,
+  actor: Actor,
+  result: BackupResult,
+  marker: string,
+): Promise<Operation> {
   const { screen, hypervisor, platform } = story;
   const path = `/v1/virtual-machines/${actor.id}`;
   await succeeded(story, [await platform.begin(`${path}/power-off`)]);
   const begun = await actor.tenant.user.begin(`/v1/backup-results/${result.id}/restores`);
   screen.aside(`a user of ${actor.tenant.name} restores the backup ${result.name}`);
-  await succeeded(story, [begun]);
+  const [restore = begun] = await succeeded(story, [begun]);
   await succeeded(story, [await platform.begin(`${path}/power-on`)]);
   const read = await hypervisor.readDisk(actor.id, markerDisk(actor));
   expect(story, read === marker, `${actor.name} reads: ${read}`, begun.links.temporalUi);
+  return restore;
 }
