@@ -58,6 +58,7 @@ const Environment = z.object({
   HOLDFAST_SIMULATED_BACKUP_SECONDS: z.coerce.number().positive().default(12),
 
   HOLDFAST_AVAMAR_CONFIG_PATH: z.string().min(1).optional(),
+  HOLDFAST_VEEAM_CONFIG_PATH: z.string().min(1).optional(),
 
   HOLDFAST_STEP_RETRY_LIMIT: duration.default(10 * UNIT_MS.m),
   HOLDFAST_UNDO_RETRY_LIMIT: duration.default(4 * UNIT_MS.h),
@@ -111,7 +112,7 @@ export interface Config {
     readonly veeamPort: number;
     readonly backupSeconds: number;
   };
-  readonly plugins: { readonly avamarConfigPath: string | undefined };
+  readonly plugins: { readonly avamarConfigPath: string | undefined; readonly veeamConfigPath: string | undefined };
   readonly limits: {
     /** How long transient errors of a step are retried before the operation rolls back. */
     readonly stepRetryMs: number;
@@ -184,7 +185,10 @@ export function loadConfig(environment: Record<string, string | undefined>): Con
       veeamPort: env.HOLDFAST_VEEAM_SIMULATOR_PORT,
       backupSeconds: env.HOLDFAST_SIMULATED_BACKUP_SECONDS,
     },
-    plugins: { avamarConfigPath: env.HOLDFAST_AVAMAR_CONFIG_PATH },
+    plugins: {
+      avamarConfigPath: env.HOLDFAST_AVAMAR_CONFIG_PATH,
+      veeamConfigPath: env.HOLDFAST_VEEAM_CONFIG_PATH,
+    },
     limits: {
       stepRetryMs: env.HOLDFAST_STEP_RETRY_LIMIT,
       undoRetryMs: env.HOLDFAST_UNDO_RETRY_LIMIT,

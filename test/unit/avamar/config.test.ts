@@ -41,11 +41,13 @@ describe('the loaded plugins', () => {
   const clock = () => new Date();
 
   test('offer Avamar', () => {
-    expect(backupPlugins({ avamarConfigPath: undefined }, clock).get('avamar')).toMatchObject({ type: 'avamar' });
+    expect(
+      backupPlugins({ avamarConfigPath: undefined, veeamConfigPath: undefined }, clock).get('avamar'),
+    ).toMatchObject({ type: 'avamar' });
   });
 
   test('say why one is not loaded, and do not fail for it', () => {
-    const plugins = backupPlugins({ avamarConfigPath: file('marker: "No!"') }, clock);
+    const plugins = backupPlugins({ avamarConfigPath: file('marker: "No!"'), veeamConfigPath: undefined }, clock);
     expect(plugins.get('avamar')).toEqual({ notLoaded: expect.stringMatching(/marker/) });
     expect(plugins.get('tape')).toEqual({ notLoaded: expect.stringContaining('tape') });
   });

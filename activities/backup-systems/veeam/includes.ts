@@ -1,0 +1,121 @@
+/**
+ * The objects of a VM's job: the VM and nothing else. The VM goes in before the template's own objects go out, since the
+ * last object of a job cannot be removed.
+ * @module
+ */
+import { type CallContext, ExternalSystemError } from '../../calls.ts';
+import type { Job } from './jobs.ts';
+import { failure, isAbsent } from './refusal.ts';
+import { change } from './tasks.ts';
+import { sameUrn } from './urn.ts';
+import type { Veeam } from './veeam.ts';
+import { shown } from './waiting.ts';
+import { descendants, element, textOf } from './xml.ts';
+
+export interface JobObject {
+  readonly id: string;
+  /** What it is in the inventory; a VM, a folder, a tag. */
+  readonly reference: string | undefined;
+  readonly name: string | undefined;
+}
+
+/** What the job backs up. */
+export async function objectsOf({ rest }: Veeam, context: CallContext, jobId: string): Promise<JobObject[]> {
+  const { body } = await rest.read(context, `/jobs/${jobId}/includes`, 'list the objects of the job');
+  return [...descendants(body, 'ObjectInJob')].flatMap((object) => {
+    const id = textOf(object, 'ObjectInJobId');
+    return id === undefined
+      ? []
+      : [
+          {
+            id,
+            reference: textOf(object, 'HierarchyObjRef'),
+            name: textOf(object, 'DisplayName') ?? textOf(object, 'Name'),
+          },
+        ];
+  });
+}
+
+/** Whether the job backs up that VM alone. */
+export function isOnly(objects: readonly JobObject[], vmRef: string): boolean {
+  return objects.length === 1 && sameUrn(objects[0]?.reference, vmRef);
+}
+
+/**
+ * Makes the VM the only object of the job.
+ * @param objects what the job has now.
+ * @throws ExternalSystemError when the VM does not show in time, or another object does not go.
+ */
+export async function makeOnly(
+  veeam: Veeam,
+  context: CallContext,
+  job: Job,
+  objects: readonly JobObject[],
+  vm: { readonly reference: string; readonly name: string },
+): Promise<void> {
+  const has = (list: readonly JobObject[]) => list.some(({ reference }) => sameUrn(reference, vm.reference));
+  const now = has(objects) ? objects : await add(veeam, context, job, vm, has);
+  let isKept = false;
+  for (const object of now) {
+    // The VM itself may be there twice after an answer was lost; one of it stays.
+    if (sameUrn(object.reference, vm.reference) && !isKept) isKept = true;
+    else await remove(veeam, context, job, object);
+  }
+  const left = await shown(context, veeam.config.includeTimeoutSeconds, async () => {
+    const list = await objectsOf(veeam, context, job.id);
+    return isOnly(list, vm.reference) ? list : undefined;
+  });
+  if (left !== undefined) return;
+  throw failure(
+    'FAILED',
+    `the backup system ${veeam.rest.manager.name} still shows other objects in the job ${job.name}`,
+  );
+}
+
+async function add(
+  veeam: Veeam,
+  context: CallContext,
+  job: Job,
+  vm: { readonly reference: string; readonly name: string },
+  has: (list: readonly JobObject[]) => boolean,
+): Promise<JobObject[]> {
+  const { rest, config } = veeam;
+  const purpose = `add ${vm.name} to the job ${job.name}`;
+  const body = element('CreateObjectInJobSpec', [
+    element('HierarchyObjRef', vm.reference),
+    element('HierarchyObjName', vm.name),
+  ]);
+  const look = async (): Promise<JobObject[] | undefined> => {
+    const list = await objectsOf(veeam, context, job.id);
+    return has(list) ? list : undefined;
+  };
+  let why: unknown;
+  try {
+    const write = { method: 'POST', path: `/jobs/${job.id}/includes`, body, purpose } as const;
+    const end = await change(rest, context, config.taskTimeoutSeconds, write);
+    if (!end.known) ({ why } = end);
+  } catch (error) {
+    // Refused perhaps because an earlier attempt of ours has added it meanwhile.
+    const list = error instanceof ExternalSystemError ? await look() : undefined;
+    if (list === undefined) throw error;
+    return list;
+  }
+  const list = await shown(context, config.includeTimeoutSeconds, look);
+  if (list !== undefined) return list;
+  const called = `the backup system ${rest.manager.name}`;
+  const waited = `${config.includeTimeoutSeconds} s`;
+  throw (
+    why ?? failure('FAILED', `${called} does not show ${vm.name} in the job ${job.name} ${waited} after it was added`)
+  );
+}
+
+async function remove({ rest, config }: Veeam, context: CallContext, job: Job, object: JobObject): Promise<void> {
+  const path = `/jobs/${job.id}/includes/${encodeURIComponent(object.id)}`;
+  const purpose = `remove ${object.name ?? object.id} from the job ${job.name}`;
+  try {
+    // Without a known end the list that is read next tells.
+    await change(rest, context, config.taskTimeoutSeconds, { method: 'DELETE', path, purpose });
+  } catch (error) {
+    if (!isAbsent(error)) throw error;
+  }
+}

@@ -1,0 +1,69 @@
+/**
+ * The query service: entities of one type that a filter selects, page by page.
+ * @module
+ */
+import type { CallContext } from '../../calls.ts';
+import { pathOf } from './endpoint.ts';
+import type { VeeamRest } from './rest.ts';
+import { urnKey } from './urn.ts';
+import { attribute, descendants, type XmlElement } from './xml.ts';
+
+/** So many entities come with one call. */
+const PAGE_SIZE = 1_000;
+
+export interface Query {
+  readonly type:
+    | 'BackupJobSession'
+    | 'BackupTaskSession'
+    | 'Job'
+    | 'RestoreSession'
+    | 'VmRestorePoint'
+    | 'HierarchyRoot'
+    | 'Backup';
+  /** In the grammar of the service; see `condition`. */
+  readonly filter?: string;
+  /** The list moves while it is read: in this order what is new comes last. */
+  readonly sortAsc?: string;
+  readonly pageSize?: number;
+  readonly purpose: string;
+}
+
+/** A condition of a filter. Text and dates stand in double quotes, which a text itself cannot hold. */
+export function condition(field: string, operator: '==' | '>=', value: string | Date): string {
+  return `${field}${operator}"${typeof value === 'string' ? value.replaceAll('"', '') : value.toISOString()}"`;
+}
+
+/** All entities of the query, each once. Follows the server's own links, and stops at a page that it was led to before. */
+export async function* entities(rest: VeeamRest, context: CallContext, query: Query): AsyncGenerator<XmlElement> {
+  const seen = new Set<string>();
+  const visited = new Set<string>();
+  for (let path: string | undefined = firstPage(query); path !== undefined && !visited.has(path); ) {
+    visited.add(path);
+    const { body }: { readonly body: XmlElement } = await rest.read(context, path, query.purpose);
+    for (const entity of descendants(body, query.type)) {
+      const uid = urnKey(attribute(entity, 'UID') ?? '');
+      if (uid !== '' && seen.has(uid)) continue;
+      seen.add(uid);
+      yield entity;
+    }
+    path = nextPage(body);
+  }
+}
+
+function firstPage({ type, filter, sortAsc, pageSize = PAGE_SIZE }: Query): string {
+  const parameters = { type, format: 'Entities', sortAsc, pageSize: String(pageSize), page: '1', filter };
+  // Encoded by hand: a plus for a blank, as forms have it, is not a blank to every server.
+  const written = Object.entries(parameters).flatMap(([name, value]) =>
+    value === undefined ? [] : [`${name}=${encodeURIComponent(value)}`],
+  );
+  return `/query?${written.join('&')}`;
+}
+
+function nextPage(answer: XmlElement): string | undefined {
+  for (const paging of descendants(answer, 'PagingInfo')) {
+    for (const link of descendants(paging, 'Link')) {
+      if (attribute(link, 'Rel')?.toLowerCase() === 'next') return pathOf(attribute(link, 'Href') ?? '');
+    }
+  }
+  return undefined;
+}

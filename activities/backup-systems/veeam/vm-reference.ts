@@ -1,0 +1,93 @@
+/**
+ * What Veeam calls a VM: the id of its vCenter in Veeam and the VM's MoRef. The vCenter's id is asked of the inventory;
+ * version 12 may tell another one there than in references, so a reference that the server knows is believed first.
+ * @module
+ */
+import type { CallContext } from '../../calls.ts';
+import type { ProtectedVm } from '../backup-system.ts';
+import { refused } from './refusal.ts';
+import { entities } from './query.ts';
+import { readIfThere } from './rest.ts';
+import { guidOf, keptReference, sameUrn, vmParts, vmReferenceOf } from './urn.ts';
+import type { Veeam } from './veeam.ts';
+import { attribute, descendants, textOf } from './xml.ts';
+
+interface VCenter {
+  readonly name: string;
+  readonly rootId: string;
+  readonly uid: string;
+}
+
+/** Kinds of hosts whose VMs have MoRefs. */
+const VMWARE_HOSTS: ReadonlySet<string> = new Set(['vc', 'esx', 'esxi']);
+
+/**
+ * The VM's reference, as it stands in jobs, sessions and restore points.
+ * @throws ExternalSystemError `REFUSED` when the VM is not in the hypervisor, Veeam has no vCenter, or it cannot be told
+ * which of several has the VM: a MoRef is unique within one vCenter only.
+ */
+export async function vmReference(veeam: Veeam, context: CallContext, vm: ProtectedVm): Promise<string> {
+  const moref = vm.hypervisorRef;
+  if (moref === null) throw refused(`${vm.name} is not in the hypervisor, so Veeam cannot see it`);
+  const known = vm.vendorRefs.map(keptReference).find((reference) => sameUrn(vmParts(reference)?.moref, moref));
+  if (known !== undefined) return known;
+
+  const vcenters = await vcentersOf(veeam, context);
+  const seen: { reference: string; name: string | undefined }[] = [];
+  for (const vcenter of vcenters) {
+    const item = await lookedUp(veeam, context, vcenter, moref, vm.name);
+    if (item !== undefined) seen.push(item);
+  }
+  const named = seen.length > 1 ? seen.filter(({ name }) => name === vm.name) : seen;
+  const [found] = named;
+  if (found !== undefined && named.length === 1) return found.reference;
+  // Veeam may not have seen a new VM for minutes, and takes its reference all the same.
+  const [only] = vcenters;
+  if (only !== undefined && vcenters.length === 1) return vmReferenceOf({ rootId: only.rootId, moref });
+  const at = `the backup system ${veeam.rest.manager.name}`;
+  throw refused(
+    `${at} has ${vcenters.length} vCenters (${vcenters.map(({ name }) => name).join(', ')}), and it cannot be told which ` +
+      `has ${vm.name} (${moref}); name it in the plugin's configuration (vcenter)`,
+  );
+}
+
+async function vcentersOf(veeam: Veeam, context: CallContext): Promise<VCenter[]> {
+  const { rest, config } = veeam;
+  const all: VCenter[] = [];
+  const query = { type: 'HierarchyRoot', purpose: 'list its vCenters' } as const;
+  for await (const root of entities(rest, context, query)) {
+    const uid = attribute(root, 'UID') ?? '';
+    const rootId = textOf(root, 'HierarchyRootId') ?? guidOf(uid);
+    if (rootId === undefined || !VMWARE_HOSTS.has(textOf(root, 'HostType')?.toLowerCase() ?? '')) continue;
+    all.push({ name: attribute(root, 'Name') ?? '', rootId, uid });
+  }
+  const chosen = config.vcenter?.toLowerCase();
+  const vcenters = chosen === undefined ? all : all.filter(({ name }) => name.toLowerCase() === chosen);
+  if (vcenters.length > 0) return vcenters;
+  const wanted = config.vcenter === undefined ? 'no vCenter' : `no vCenter ${config.vcenter}`;
+  throw refused(`the backup system ${rest.manager.name} knows ${wanted}, so it sees no virtual machine`);
+}
+
+/** The VM where the server knows it below that vCenter: by its reference, else by its name and MoRef. */
+async function lookedUp(
+  { rest }: Veeam,
+  context: CallContext,
+  vcenter: VCenter,
+  moref: string,
+  name: string,
+): Promise<{ reference: string; name: string | undefined } | undefined> {
+  const built = vmReferenceOf({ rootId: vcenter.rootId, moref });
+  const ways = [
+    `hierarchyRef=${encodeURIComponent(built)}`,
+    `host=${encodeURIComponent(vcenter.uid)}&name=${encodeURIComponent(name)}&type=Vm`,
+  ];
+  for (const way of ways) {
+    const answer = await readIfThere(rest, context, `/lookup?${way}`, `look for ${name} in ${vcenter.name}`);
+    for (const item of answer === undefined ? [] : descendants(answer.body, 'HierarchyItem')) {
+      const reference = keptReference(textOf(item, 'ObjectRef'));
+      if (reference === undefined || !sameUrn(vmParts(reference)?.moref, moref)) continue;
+      return { reference, name: textOf(item, 'ObjectName') };
+    }
+  }
+  return undefined;
+}
