@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { logIn, request } from './simulated-world.ts';
+import { type Answer, basic, logIn, request } from './simulated-world.ts';
 
 const PROGRAMS = join(import.meta.dirname, '../../../simulators');
 const HARDWARE = { name: 'web-1', cpu: 2, memoryMiB: 2048, disks: [{ label: 'system', sizeGiB: 10 }] };
@@ -58,6 +58,29 @@ test('an Avamar server that is killed in the middle of its life knows its tokens
   const headers = { authorization: `Bearer ${token}` };
   expect((await request('GET', `${second.url}/api/v1/virtualcenters`, undefined, { headers })).status).toBe(200);
   expect((await request('GET', `${second.url}/api/v1/system/about-information`)).body.systemId).toBe(about.systemId);
+});
+
+test('a Veeam server that is killed knows its jobs, and no session', async () => {
+  const hypervisor = await run('hypervisor');
+  const args = ['--state', join(folder, 'veeam'), '--vcenter', hypervisor.url, '--password', 'chosen'];
+  const logOn = async (url: string): Promise<Record<string, string>> => {
+    const headers = { authorization: basic('Administrator', 'chosen'), accept: 'application/json' };
+    const answer = await request('POST', `${url}/api/sessionMngr/?v=latest`, undefined, { headers });
+    return { accept: 'application/json', 'X-RestSvcSessionId': answer.headers.get('x-restsvcsessionid') ?? '' };
+  };
+  const first = await run('veeam', ...args);
+  const headers = await logOn(first.url);
+  await request('POST', `${first.url}/_simulator/jobs`, { name: 'EXTRA' });
+  const refs = (answer: Answer) => answer.body.Refs.map((ref: { Name: string; UID: string }) => [ref.Name, ref.UID]);
+  const jobs = refs(await request('GET', `${first.url}/api/jobs`, undefined, { headers }));
+  expect(jobs).toHaveLength(5);
+  first.child.kill('SIGKILL');
+  await once(first.child, 'exit');
+
+  const second = await run('veeam', ...args);
+  expect((await request('GET', `${second.url}/api/jobs`, undefined, { headers })).status).toBe(401);
+  const again = { headers: await logOn(second.url) };
+  expect(refs(await request('GET', `${second.url}/api/jobs`, undefined, again))).toEqual(jobs);
 });
 
 test('a simulator ends on SIGTERM, and when its parent lets go of it', async () => {
