@@ -1,6 +1,7 @@
 /**
  * Sessions that nobody asked us for: a backup by the backup system's own schedule, a restore at its console. While one
- * runs it locks its VM like any operation of ours; one that has ended already leaves a result and an event.
+ * runs it locks its VM like any operation of ours; a backup that has ended already leaves a result and an event, a
+ * restore that has ended already makes its VM be looked at all the same.
  * @module
  */
 import type { Database } from '../db/connect.ts';
@@ -69,7 +70,7 @@ export async function recordNewSessions(
 }
 
 /**
- * Gives running sessions that have no open operation one of their own, which locks the VM. A VM that is busy keeps its
+ * Gives sessions that want one an operation of their own, which locks the VM. A VM that is busy keeps its
  * session waiting for the next look.
  * @returns how many were adopted.
  */
@@ -130,6 +131,8 @@ export async function handleEndedSessions(
   for (const session of ended) {
     // Its operation has not begun yet and will read the session's row when it does.
     if (session.workflow_id !== null && session.run_id === null) continue;
+    // It waits for its VM to be free: nobody but an operation of its own may take over what it made.
+    if (session.kind === 'RESTORE' && session.operation_id === null) continue;
     try {
       if (session.workflow_id !== null && session.run_id !== null) {
         await notify(deps, session.workflow_id, session.run_id);

@@ -39,7 +39,8 @@ async function refresh(deps: Dependencies, attempt: StepAttempt): Promise<StepOu
   const restored = session?.kind === 'RESTORE' && sessionSucceeded(session.state);
   const isOurs = operation.origin === 'HOLDFAST';
   if (restored && isOurs) await takeOverOurs(deps, attempt, session, before);
-  if (restored && !isOurs) await takeOverFromConsole(deps, attempt, session);
+  // A VM that was not there is not deployed by a restore: what was restored of it is somebody's at the console.
+  if (restored && !isOurs && before !== null) await takeOverFromConsole(deps, attempt, session);
   const found = await hypervisor.inspect(call, vm);
   if (found === undefined) {
     const reason = 'the hypervisor has no such virtual machine any more';

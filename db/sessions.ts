@@ -246,7 +246,10 @@ export async function knownSessions(db: Queryable, managerId: string, ids: reado
   return new Set(rows.map((row) => row.vendor_session_id));
 }
 
-/** Sessions without an open operation that are still running: begun elsewhere, or left by an operation that was lost. */
+/**
+ * Sessions that want an operation of their own: those without an open one that are still running, and restores at the
+ * console that have ended already, since somebody has to look at what they made of the VM.
+ */
 export function sessionsToAdopt(db: Queryable, managerId: string) {
   return db
     .selectFrom('session as s')
@@ -255,8 +258,18 @@ export function sessionsToAdopt(db: Queryable, managerId: string) {
     .selectAll('s')
     .select(['vm.name as vm_name', 'vm.enterprise_id', 'vm.datacenter_id'])
     .where('s.manager_id', '=', managerId)
-    .where('s.state', '=', 'RUNNING')
     .where('o.id', 'is', null)
+    .where((eb) =>
+      eb.or([
+        eb('s.state', '=', 'RUNNING'),
+        eb.and([
+          eb('s.kind', '=', 'RESTORE'),
+          eb('s.state', '<>', 'UNKNOWN'),
+          eb('s.operation_id', 'is', null),
+          eb('s.notified_at', 'is', null),
+        ]),
+      ]),
+    )
     .orderBy('s.started_at')
     .limit(200)
     .execute();

@@ -61,7 +61,7 @@ function stateAfter(
   // What was looked at is known, whatever is left beside it.
   if (seen?.power !== undefined) return seen.power;
   if (residue.some((left) => left.system === 'HYPERVISOR')) return 'UNKNOWN';
-  if (kind === 'RESTORE' && isGone(steps)) return 'UNKNOWN';
+  if (kind === 'RESTORE' && before !== 'NOT_ALLOCATED' && isGone(steps)) return 'UNKNOWN';
   if (kind === 'CLEANUP') {
     const removed = steps.some(
       (step) => step.name === 'CLEAN_HYPERVISOR' && step.state === 'DONE' && step.made === null,

@@ -11,8 +11,9 @@ import { Client, Connection } from '@temporalio/client';
 import { DefaultLogger, NativeConnection, Runtime, type Worker } from '@temporalio/worker';
 import { pino } from 'pino';
 import { inject } from 'vitest';
+import type { BackupPlugin } from '../../../activities/backup-systems/backup-system.ts';
 import { backupManagers } from '../../../activities/backup-systems/managers.ts';
-import { backupPlugins } from '../../../activities/backup-systems/plugins.ts';
+import { type BackupPlugins, backupPlugins } from '../../../activities/backup-systems/plugins.ts';
 import type { Dependencies } from '../../../activities/dependencies.ts';
 import { hypervisorFactory } from '../../../activities/hypervisors/factory.ts';
 import { reconcile, type Reconciler, startReconciler } from '../../../activities/reconciler.ts';
@@ -59,7 +60,13 @@ export interface Fault {
 export type World = Awaited<ReturnType<typeof startWorld>>;
 
 /** Starts everything; each world has a database and queues of its own. */
-export async function startWorld(options: { readonly backupSeconds?: number } = {}) {
+export async function startWorld(
+  options: {
+    readonly backupSeconds?: number;
+    /** A plugin in the place of the one of its type, made for the hypervisor at that address. */
+    readonly plugin?: (hypervisorUrl: string) => BackupPlugin;
+  } = {},
+) {
   const folder = mkdtempSync(join(tmpdir(), 'holdfast-test-world-'));
   const database = await testDatabase();
   const { db } = database;
@@ -82,11 +89,16 @@ export async function startWorld(options: { readonly backupSeconds?: number } = 
   const log: string[] = [];
   const logger = pino({ level: 'debug' }, { write: (line: string) => log.push(line) });
   const clock = () => new Date();
+  const loaded = backupPlugins({ avamarConfigPath: undefined, veeamConfigPath: undefined }, clock);
+  const replaced = options.plugin?.(hypervisor.url);
+  const plugins: BackupPlugins = {
+    get: (type) => (replaced?.type === type ? replaced : loaded.get(type)),
+  };
   const deps: Dependencies = {
     db,
     client,
     hypervisors: hypervisorFactory,
-    managers: backupManagers(db, sealing, backupPlugins({ avamarConfigPath: undefined }, clock)),
+    managers: backupManagers(db, sealing, plugins),
     logger,
     clock,
     limits,
@@ -133,10 +145,10 @@ export async function startWorld(options: { readonly backupSeconds?: number } = 
     })
     .returning('id')
     .executeTakeFirstOrThrow();
-  const insertManager = async (name: string, url: string): Promise<string> => {
+  const insertManager = async (name: string, url: string, type = 'avamar'): Promise<string> => {
     const { id } = await db
       .insertInto('backup_manager')
-      .values({ datacenter_id: datacenter.id, type: 'avamar', name, endpoint: `${url}/api/v1` })
+      .values({ datacenter_id: datacenter.id, type, name, endpoint: `${url}/api/v1` })
       .returning('id')
       .executeTakeFirstOrThrow();
     const credentials = JSON.stringify({ user: 'MCUser', password: PASSWORD });
@@ -255,6 +267,8 @@ export async function startWorld(options: { readonly backupSeconds?: number } = 
     deps,
     client,
     newAvamar,
+    /** A manager of that type in the same datacenter, which a plugin of the test answers for. */
+    newManager: (name: string, type: string) => insertManager(name, 'http://127.0.0.1:9', type),
     /** A request without options about the VM. */
     request,
     /** A VM that was deployed with these policies. */
@@ -316,7 +330,7 @@ export async function startWorld(options: { readonly backupSeconds?: number } = 
       (await stepsOf(db, id)).map((step) =>
         step.compensation === null ? `${step.name} ${step.state}` : `${step.name} ${step.state}/${step.compensation}`,
       ),
-    hypervisorVms: async (): Promise<{ id: string; power: string; moref: string }[]> =>
+    hypervisorVms: async (): Promise<{ id: string | null; power: string; moref: string; annotation?: string }[]> =>
       (await get(`${hypervisor.url}/vms`))['vms'] ?? [],
     hypervisorEffects: async (): Promise<{ kind: string; id: string }[]> =>
       (await get(`${hypervisor.url}/_simulator/effects`))['effects'] ?? [],
