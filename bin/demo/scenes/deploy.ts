@@ -102,8 +102,8 @@ async function showVeeam(story: Story, { onVeeam }: Cast, now: Date): Promise<vo
     }
   }
   screen.table(rows);
-  const { code } = onVeeam.restored.policy;
-  const what = `each virtual machine has a job of its own, made from the template ${code}: it holds that machine alone, and runs at its time`;
+  screen.aside(`The code of the policy, ${onVeeam.restored.policy.code}, names the job that they were cloned from.`);
+  const what = 'each virtual machine has a job of its own, enabled: it holds that machine alone and runs at its time';
   expect(story, complete, what, veeam.endpoint);
 }
 

@@ -64,13 +64,15 @@ export async function expire(
   await becomesOverdue(story, onVeeam);
   await veeam.runsTake(LAST_RUN_SECONDS);
   await veeam.putClockRight();
-  screen.aside('Veeam’s clock is put right: its jobs run again, and their end applies the retention');
+  screen.aside(
+    'The clock of Veeam is put right: its jobs run again, and at their end its retention removes what is old.',
+  );
 
   await learnsTheDate(story, onAvamar);
   await hasExpired(story, onAvamar);
   await hasExpired(story, onVeeam);
   const listed = await veeam.listsPoint(vendorIdOf(onVeeam.result));
-  expect(story, !listed, `Veeam ${listed ? 'still lists' : 'no longer lists'} it`, veeam.endpoint);
+  expect(story, !listed, `Veeam ${listed ? 'still lists' : 'no longer lists'} ${onVeeam.result.name}`, veeam.endpoint);
 }
 
 /** The estimated date passes while the server still lists the backup. */
