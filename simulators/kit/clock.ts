@@ -17,3 +17,9 @@ export function createClock(store: Store): SimulatedClock {
     offsetSeconds: () => offsetMs() / 1000,
   };
 }
+
+/**
+ * Whether a wait from one moment to another is over at `now`. A clock that was put back ends the waits that began later
+ * than it shows, which would last for as long as it was ahead.
+ */
+export const isWaitOver = (now: number, from: number, until: number): boolean => now >= until || now < from;

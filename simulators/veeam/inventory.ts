@@ -1,5 +1,5 @@
 import type { VCenterLink, Machine } from '../hypervisor/vcenter-link.ts';
-import type { SimulatedClock } from '../kit/clock.ts';
+import { type SimulatedClock, isWaitOver } from '../kit/clock.ts';
 import type { Settings } from './settings.ts';
 import { type MachineRef, type State, sameRef } from './state.ts';
 
@@ -26,9 +26,10 @@ export function createInventory(state: State, clock: SimulatedClock, link: VCent
     const now = clock.now();
     const machines = await noted(now);
     const { rootId } = state.identity();
-    const listed = machines.filter(
-      ({ moref }) => now >= (state.seen.get(moref)?.at ?? now) + settings().lookupSeconds * 1000,
-    );
+    const listed = machines.filter(({ moref }) => {
+      const firstAsked = state.seen.get(moref)?.at ?? now;
+      return isWaitOver(now, firstAsked, firstAsked + settings().lookupSeconds * 1000);
+    });
     return [...listed.map(({ moref, name }) => ({ ref: { rootId, moref }, name })), ...ofTemplates()];
   };
 

@@ -2,6 +2,7 @@
  * How jobs and their objects look.
  * @module
  */
+import { isWaitOver } from '../kit/clock.ts';
 import { type Element, group, list, links, text } from './element.ts';
 import type { Infrastructure } from './infrastructure.ts';
 import { GFS_RETENTION, SCHEDULE, SIMPLE_RETENTION } from './job-shape.ts';
@@ -54,7 +55,7 @@ export function includeElement(jobId: string, include: Include, view: View): Ele
 
 /** The objects that are listed by now. */
 export const visibleIncludes = (job: Job, now: number): Include[] =>
-  job.includes.filter(({ visibleAt }) => visibleAt <= now);
+  job.includes.filter(({ addedAt, visibleAt }) => isWaitOver(now, addedAt, visibleAt));
 
 export function createJobKind(
   state: State,

@@ -70,6 +70,10 @@ export function jobs(server: Server): Hono<VeeamEnv> {
     if (c.req.method !== 'GET') requireAdministrator(c.get('session'));
     await next();
   });
+  // Jobs are made by cloning others.
+  routes.post('/', () => {
+    throw new EmError(405, 'Method not allowed.');
+  });
   routes.put('/:id', async (c) => {
     if (c.req.query('action')?.toLowerCase() !== 'edit') throw new EmError(400, 'The action is not supported.');
     const { id } = need(c.req.param('id'));

@@ -3,6 +3,7 @@
  * point, the point of its chain, and the file.
  * @module
  */
+import { isWaitOver } from '../kit/clock.ts';
 import { text } from './element.ts';
 import type { Infrastructure } from './infrastructure.ts';
 import { type Kind, up } from './kind.ts';
@@ -19,7 +20,8 @@ export function createPointKinds(
 ) {
   const all = () => state.points.values();
   const backupOf = ({ backupId }: Point): Backup => state.backups.get(backupId) as Backup;
-  const isReady = ({ readyAt }: Point): boolean => readyAt !== undefined && readyAt <= now();
+  const isReady = ({ createdAt, readyAt }: Point): boolean =>
+    readyAt !== undefined && isWaitOver(now(), createdAt, readyAt);
 
   const backups: Kind<Backup> = {
     type: 'Backup',

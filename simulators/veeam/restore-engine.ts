@@ -5,7 +5,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { type VCenterLink, VCenterRefusal, VCenterUnavailable } from '../hypervisor/vcenter-link.ts';
-import type { SimulatedClock } from '../kit/clock.ts';
+import { type SimulatedClock, isWaitOver } from '../kit/clock.ts';
 import { pointName } from './names.ts';
 import type { Outcomes } from './outcomes.ts';
 import type { Settings } from './settings.ts';
@@ -72,7 +72,7 @@ export function createRestoreEngine(
     const fails = outcome?.result === 'Failed';
     let current = session;
     if (!session.originalGone && (!fails || outcome.originalRemoved)) current = await handleOriginal(session);
-    if (clock.now() < session.endAt) return undefined;
+    if (!isWaitOver(clock.now(), session.createdAt, session.endAt)) return undefined;
     if (fails) return end(current, 'Failed', outcome.reason);
     const point = state.points.get(session.pointId);
     if (point === undefined) return end(current, 'Failed', 'The restore point was not found.');
@@ -82,7 +82,7 @@ export function createRestoreEngine(
   };
 
   const step = async (session: RestoreSession): Promise<void> => {
-    if (clock.now() < session.workAt) return;
+    if (!isWaitOver(clock.now(), session.createdAt, session.workAt)) return;
     try {
       await carryOn(session);
     } catch (error) {

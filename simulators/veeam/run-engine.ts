@@ -4,7 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { type VCenterLink, VCenterRefusal, VCenterUnavailable } from '../hypervisor/vcenter-link.ts';
-import type { SimulatedClock } from '../kit/clock.ts';
+import { type SimulatedClock, isWaitOver } from '../kit/clock.ts';
 import type { Outcomes } from './outcomes.ts';
 import { expiredPoints } from './retention.ts';
 import type { Settings } from './settings.ts';
@@ -200,13 +200,13 @@ export function createRunEngine(
   const step = async (session: JobSession): Promise<void> => {
     const now = clock.now();
     if (session.stopAskedAt !== undefined) {
-      if (now < session.stopAskedAt + STOP_TAKES_MS) return;
+      if (!isWaitOver(now, session.stopAskedAt, session.stopAskedAt + STOP_TAKES_MS)) return;
       const reason = 'The operation was canceled by the user.';
       for (const task of tasksOf(session.id)) if (task.ended === undefined) endTask(task, 'Failed', reason);
       endSession(session, { result: 'Failed', reason });
     } else if (!session.hasBegun) {
-      if (now >= session.workAt) await begin(session);
-    } else if (now >= session.endAt) finish(session);
+      if (isWaitOver(now, session.createdAt, session.workAt)) await begin(session);
+    } else if (isWaitOver(now, session.createdAt, session.endAt)) finish(session);
   };
 
   return {

@@ -2,6 +2,7 @@
  * How runs and restores look.
  * @module
  */
+import { isWaitOver } from '../kit/clock.ts';
 import { text } from './element.ts';
 import type { Infrastructure } from './infrastructure.ts';
 import { type Kind, uid, up } from './kind.ts';
@@ -37,8 +38,10 @@ function jobSessionState({ ended, stopAskedAt, hasBegun }: JobSession): string {
   return hasBegun ? 'Working' : 'Starting';
 }
 
-const restoreState = ({ ended, workAt }: RestoreSession, now: number): string =>
-  ended !== undefined ? 'Stopped' : now < workAt ? 'Starting' : 'Working';
+function restoreState({ ended, createdAt, workAt }: RestoreSession, now: number): string {
+  if (ended !== undefined) return 'Stopped';
+  return isWaitOver(now, createdAt, workAt) ? 'Working' : 'Starting';
+}
 
 export function createJobSessionKind(
   state: State,

@@ -15,6 +15,7 @@ export type Include = {
   ref: MachineRef;
   name: string;
   order: number;
+  addedAt: number;
   /** From when on it is listed. */
   visibleAt: number;
 };

@@ -3,6 +3,7 @@
  * @module
  */
 import { type Context, Hono } from 'hono';
+import { isWaitOver } from '../kit/clock.ts';
 import { answer } from './answers.ts';
 import { type Element, list, links, text } from './element.ts';
 import type { Server, VeeamEnv } from './env.ts';
@@ -35,7 +36,7 @@ type Stage = 'Running' | 'OperationFinished' | 'Finished';
 
 function stageOf({ settings, clock }: Server, { done, wasSeenFinished }: Task): Stage {
   if (done === undefined) return 'Running';
-  const isCollected = wasSeenFinished && clock.now() >= done.at + settings().collectSeconds * 1000;
+  const isCollected = wasSeenFinished && isWaitOver(clock.now(), done.at, done.at + settings().collectSeconds * 1000);
   return isCollected || settings().immediateTasks ? 'Finished' : 'OperationFinished';
 }
 
@@ -91,7 +92,7 @@ export async function advanceTasks(server: Server): Promise<void> {
     if (task.done !== undefined) {
       // Nobody can ask about the tasks of a session that is over.
       if (sessions.byId(task.sessionId) === undefined) state.tasks.delete(task.key);
-    } else if (clock.now() >= task.dueAt) {
+    } else if (isWaitOver(clock.now(), task.createdAt, task.dueAt)) {
       const done = await carryOut(server, task.work);
       const current = state.tasks.get(task.key) ?? task;
       state.tasks.put(task.key, { ...current, done: { ...done, at: clock.now() } });

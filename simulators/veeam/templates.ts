@@ -32,6 +32,6 @@ export function addTemplate(state: State, { name, description = 'Template' }: Te
     gfs: newGfsRetention(),
     retention: { ...newRetention(), RetainCycles: 30 },
     repositoryId,
-    includes: [{ id: randomUUID(), ref, name: `placeholder-of-${name}`, order: 0, visibleAt: 0 }],
+    includes: [{ id: randomUUID(), ref, name: `placeholder-of-${name}`, order: 0, addedAt: 0, visibleAt: 0 }],
   });
 }

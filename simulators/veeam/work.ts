@@ -73,6 +73,7 @@ async function addInclude(server: Server, work: Extract<Work, { kind: 'addInclud
     ref: machine.ref,
     name: machine.name,
     order: work.order ?? job.includes.length,
+    addedAt: clock.now(),
     visibleAt: clock.now() + settings().includeSeconds * 1000,
   };
   state.jobs.put(job.id, { ...job, includes: [...job.includes, include] });

@@ -87,6 +87,7 @@ test('a clone has what its template has, but for the retention, and a name of it
   const path = `/jobs/${await world.jobId('GOLD')}?action=clone`;
   expect((await world.api('POST', path, await world.cloneBody('n'.repeat(50)))).status).toBe(202);
   expect((await world.api('POST', path, await world.cloneBody('n'.repeat(51)))).status).toBe(400);
+  expect((await world.api('POST', '/jobs', await world.cloneBody('made'))).status).toBe(405);
 });
 
 test('an added object is listed late, and the last one stays', async () => {

@@ -207,3 +207,16 @@ test('everything about a run can be reached by its links', async () => {
   expect((await world.api('GET', `${repository}/backups`)).xml.Ref).toHaveLength(1);
   expect((await world.api('GET', `${file}/vmRestorePoints`)).xml.Ref).toHaveLength(1);
 });
+
+test('a clock that is put back leaves nothing waiting for the time that it showed', async () => {
+  await world.control('POST', '/settings', { pointReadySeconds: 1, includeSeconds: 1 });
+  await world.pass(DAY);
+  await world.deploy('a2', 'web-2');
+  await world.include(job, 'web-2');
+  await world.ok('POST', `/jobs/${job}?action=start`);
+  await world.pass(-DAY);
+  await until(sessions, (all) => all[0]?.Result === 'Success');
+  const shown = await until(points, (all) => all.every((one) => rels(one, 'BackupFileReference')[0] === 'Up'));
+  expect(shown).toHaveLength(2);
+  expect((await world.api('GET', `/jobs/${job}/includes`)).xml.ObjectInJob).toHaveLength(2);
+});
