@@ -27,8 +27,7 @@ export function answer(
 
 /** The vendor's error document. */
 export function errorAnswer(c: Context<VeeamEnv>, server: Server, { status, message }: EmError): Response {
-  const challenge: Record<string, string> = status === 401 ? { 'www-authenticate': 'Basic Realm=RestSvc' } : {};
-  for (const [name, value] of Object.entries(challenge)) c.header(name, value);
+  if (status === 401) c.header('www-authenticate', 'Basic Realm=RestSvc');
   if (!wantsJson(c)) {
     const children = [{ name: 'FirstChanceExceptionMessage' }];
     return answer(c, server, { name: 'Error', attributes: { Message: message, StatusCode: status }, children }, status);

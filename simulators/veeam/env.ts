@@ -1,6 +1,5 @@
 import type { SimulatedClock } from '../kit/clock.ts';
 import type { Env } from '../kit/faults.ts';
-import type { VCenterLink } from '../hypervisor/vcenter-link.ts';
 import type { Inventory } from './inventory.ts';
 import type { Account, LogonSession, Sessions } from './logon.ts';
 import type { Outcomes } from './outcomes.ts';
@@ -18,7 +17,6 @@ export type Server = {
   clock: SimulatedClock;
   settings: () => Settings;
   changeSettings: (change: Partial<Settings>) => void;
-  link: VCenterLink;
   inventory: Inventory;
   runs: RunEngine;
   restores: RestoreEngine;
@@ -26,7 +24,6 @@ export type Server = {
   outcomes: Outcomes;
   pageFaults: PageFaults;
   accounts: readonly Account[];
-  vcenterName: string;
   /** Does everything that is due now; resolves when it is done. */
   beat: () => Promise<void>;
 };

@@ -3,7 +3,7 @@ import { type SimulatedClock, isWaitOver } from '../kit/clock.ts';
 import type { Settings } from './settings.ts';
 import { type MachineRef, type State, sameRef } from './state.ts';
 
-export type KnownMachine = { ref: MachineRef; name: string };
+type KnownMachine = { ref: MachineRef; name: string };
 export type Inventory = ReturnType<typeof createInventory>;
 
 /**

@@ -43,7 +43,7 @@ const attributesOf = <T>(kind: Kind<T>, entity: T): Record<string, string> => ({
 });
 
 /** The address of one, without the server's base. */
-export const pathOf = <T>(kind: Kind<T>, entity: T): string => `${kind.path}/${kind.id(entity)}`;
+const pathOf = <T>(kind: Kind<T>, entity: T): string => `${kind.path}/${kind.id(entity)}`;
 
 /** The whole entity. */
 export function entityElement<T>(kind: Kind<T>, entity: T, view: View): Element {

@@ -14,7 +14,7 @@ import { COLLECTIONS } from './service.ts';
 import type { Settings } from './settings.ts';
 import { type View, resource, viewOf } from './view.ts';
 
-export type Role = 'Portal Administrator' | 'Portal User' | 'Restore Operator';
+type Role = 'Portal Administrator' | 'Portal User' | 'Restore Operator';
 export type Account = { user: string; password: string; role: Role };
 export type LogonSession = {
   /** What the client sends with each call. */

@@ -1,7 +1,7 @@
 import type { Outcome, Result } from './state.ts';
 
 /** How the next runs or restores are to end. In memory: a restarted simulator has none. */
-export type PlannedOutcome = {
+type PlannedOutcome = {
   vmName?: string | undefined;
   jobName?: string | undefined;
   kind?: 'backup' | 'restore' | undefined;

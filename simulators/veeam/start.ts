@@ -77,7 +77,6 @@ export async function startVeeamSimulator(options: VeeamSimulatorOptions): Promi
     changeSettings: (change) => {
       current = { ...current, ...change };
     },
-    link,
     inventory,
     runs,
     restores,
@@ -85,7 +84,6 @@ export async function startVeeamSimulator(options: VeeamSimulatorOptions): Promi
     outcomes,
     pageFaults: createPageFaults(),
     accounts: options.accounts ?? ACCOUNTS,
-    vcenterName,
     beat,
   };
 

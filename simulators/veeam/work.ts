@@ -19,7 +19,7 @@ import { jobSessionName } from './names.ts';
 import { edited } from './shape.ts';
 import { type Job, type JobSession, type Related, type Work, sameRef } from './state.ts';
 
-export type Done = { success: boolean; message: string; related: Related[] };
+type Done = { success: boolean; message: string; related: Related[] };
 
 const ok = (message = 'Ok', related: Related[] = []): Done => ({ success: true, message, related });
 const failed = (message: string): Done => ({ success: false, message, related: [] });
