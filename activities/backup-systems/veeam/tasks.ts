@@ -12,7 +12,7 @@ import type { VeeamRest, Write } from './rest.ts';
 import { attribute, child, textOf, type XmlElement } from './xml.ts';
 
 /** A task is looked at ever more rarely, between these. Milliseconds. */
-const FIRST_POLL_MS = 100;
+const FIRST_POLL_MS = 50;
 const LONGEST_POLL_MS = 2_000;
 
 /** How a change ended. */

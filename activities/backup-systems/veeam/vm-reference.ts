@@ -5,11 +5,12 @@
  */
 import type { CallContext } from '../../calls.ts';
 import type { ProtectedVm } from '../backup-system.ts';
-import { refused } from './refusal.ts';
+import { failure, refused } from './refusal.ts';
 import { entities } from './query.ts';
 import { readIfThere } from './rest.ts';
 import { guidOf, keptReference, sameUrn, vmParts, vmReferenceOf } from './urn.ts';
 import type { Veeam } from './veeam.ts';
+import { shown } from './waiting.ts';
 import { attribute, descendants, textOf } from './xml.ts';
 
 interface VCenter {
@@ -18,37 +19,55 @@ interface VCenter {
   readonly uid: string;
 }
 
+/** A VM as a vCenter of Veeam's knows it. */
+interface Seen {
+  readonly reference: string;
+  readonly name: string | undefined;
+}
+
 /** Kinds of hosts whose VMs have MoRefs. */
 const VMWARE_HOSTS: ReadonlySet<string> = new Set(['vc', 'esx', 'esxi']);
 
 /**
  * The VM's reference, as it stands in jobs, sessions and restore points.
  * @throws ExternalSystemError `REFUSED` when the VM is not in the hypervisor, Veeam has no vCenter, or it cannot be told
- * which of several has the VM: a MoRef is unique within one vCenter only.
+ * which of several has the VM: a MoRef is unique within one vCenter only. `FAILED` when none of several has seen it yet.
  */
 export async function vmReference(veeam: Veeam, context: CallContext, vm: ProtectedVm): Promise<string> {
+  const { rest, config } = veeam;
   const moref = vm.hypervisorRef;
   if (moref === null) throw refused(`${vm.name} is not in the hypervisor, so Veeam cannot see it`);
   const known = vm.vendorRefs.map(keptReference).find((reference) => sameUrn(vmParts(reference)?.moref, moref));
   if (known !== undefined) return known;
 
   const vcenters = await vcentersOf(veeam, context);
-  const seen: { reference: string; name: string | undefined }[] = [];
-  for (const vcenter of vcenters) {
-    const item = await lookedUp(veeam, context, vcenter, moref, vm.name);
-    if (item !== undefined) seen.push(item);
+  const [only, ...others] = vcenters;
+  const look = async (): Promise<Seen[] | undefined> => {
+    const seen: Seen[] = [];
+    for (const vcenter of vcenters) {
+      const item = await lookedUp(veeam, context, vcenter, moref, vm.name);
+      if (item !== undefined) seen.push(item);
+    }
+    return seen.length === 0 ? undefined : seen;
+  };
+  // Veeam may not have seen a new VM for minutes. Of its only vCenter the reference is known all the same.
+  const seen = await shown(context, config.includeTimeoutSeconds, look);
+  if (seen === undefined && only !== undefined && others.length === 0) {
+    return vmReferenceOf({ rootId: only.rootId, moref });
+  }
+  const at = `the backup system ${rest.manager.name}`;
+  const names = vcenters.map(({ name }) => name).join(', ');
+  const advice = "name the vCenter in the plugin's configuration (vcenter)";
+  if (seen === undefined) {
+    throw failure(
+      'FAILED',
+      `${at} does not know ${vm.name} (${moref}) in any of its vCenters (${names}) yet; ${advice}`,
+    );
   }
   const named = seen.length > 1 ? seen.filter(({ name }) => name === vm.name) : seen;
   const [found] = named;
   if (found !== undefined && named.length === 1) return found.reference;
-  // Veeam may not have seen a new VM for minutes, and takes its reference all the same.
-  const [only] = vcenters;
-  if (only !== undefined && vcenters.length === 1) return vmReferenceOf({ rootId: only.rootId, moref });
-  const at = `the backup system ${veeam.rest.manager.name}`;
-  throw refused(
-    `${at} has ${vcenters.length} vCenters (${vcenters.map(({ name }) => name).join(', ')}), and it cannot be told which ` +
-      `has ${vm.name} (${moref}); name it in the plugin's configuration (vcenter)`,
-  );
+  throw refused(`${at} has several vCenters (${names}), and more than one has ${vm.name} (${moref}); ${advice}`);
 }
 
 async function vcentersOf(veeam: Veeam, context: CallContext): Promise<VCenter[]> {
@@ -75,7 +94,7 @@ async function lookedUp(
   vcenter: VCenter,
   moref: string,
   name: string,
-): Promise<{ reference: string; name: string | undefined } | undefined> {
+): Promise<Seen | undefined> {
   const built = vmReferenceOf({ rootId: vcenter.rootId, moref });
   const ways = [
     `hierarchyRef=${encodeURIComponent(built)}`,

@@ -5,7 +5,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { CallContext } from '../../calls.ts';
 
-const FIRST_PAUSE_MS = 100;
+const FIRST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 3_000;
 
 /** Looks until there is something, or the time is over: then `undefined`. The time is the clock's, not a count of looks. */

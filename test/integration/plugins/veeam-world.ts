@@ -100,7 +100,7 @@ export async function startVeeamWorld(options: Partial<VeeamSimulatorOptions> = 
     /** How many calls came in all, those to log in left out. */
     async calls(): Promise<number> {
       const counts = ((await control('/requests', undefined, 'GET')) as { counts: Record<string, number> }).counts;
-      const isCall = (name: string) => !/sessionMngr|\/api\/$|_simulator/.test(name);
+      const isCall = (name: string) => !/sessionMngr|\/api\/?$|_simulator/.test(name);
       return Object.entries(counts).reduce((sum, [name, count]) => (isCall(name) ? sum + count : sum), 0);
     },
     jobs,
