@@ -5,7 +5,7 @@ const report = process.env['HOLDFAST_TEST_REPORT'];
 
 /**
  * The tiers: `unit` needs nothing, `replay` a workflow bundle, `integration` a PostgreSQL cluster of its own,
- * `acceptance` and `crash` the whole system as `npm start` runs it. Whatever a tier needs, it brings.
+ * `conformance` the simulators in its own process, `acceptance` and `crash` the whole system as `npm start` runs it. Whatever a tier needs, it brings.
  */
 export default defineConfig({
   test: {
@@ -26,6 +26,7 @@ export default defineConfig({
           globalSetup: ['test/integration/cluster.ts'],
         },
       },
+      { extends: true, test: { name: 'conformance', include: ['test/conformance/**/*.test.ts'], testTimeout: 60_000 } },
       {
         extends: true,
         test: {

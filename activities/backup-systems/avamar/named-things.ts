@@ -5,7 +5,7 @@
  */
 import { z } from 'zod';
 import { type CallContext, ExternalSystemError } from '../../calls.ts';
-import { isAbsent } from './refusal.ts';
+import { isAbsent, lookAfter } from './refusal.ts';
 import type { AvamarRest } from './rest.ts';
 
 export interface Named {
@@ -77,8 +77,12 @@ export async function ensureThing<T extends Named>(
     // Lost, or refused because an earlier attempt of ours has made it meanwhile: what is there now is the answer.
     if (!(error instanceof ExternalSystemError) || (error.kind !== 'NO_ANSWER' && error.kind !== 'REFUSED'))
       throw error;
-    const now = (await thingsNamed(rest, context, kind, json.name)).find((thing) => thing.name === json.name);
-    if (now !== undefined && (await same(now))) return now;
+    const look = async (): Promise<T | undefined> => {
+      const now = (await thingsNamed(rest, context, kind, json.name)).find((thing) => thing.name === json.name);
+      return now !== undefined && (await same(now)) ? now : undefined;
+    };
+    const now = await lookAfter(error, look);
+    if (now !== undefined) return now;
     throw error;
   }
 }
@@ -97,7 +101,7 @@ export async function removeThing<T extends Named>(
   } catch (error) {
     if (isAbsent(error)) return;
     const isLost = error instanceof ExternalSystemError && error.kind === 'NO_ANSWER';
-    if (!isLost || (await isThere(rest, context, kind, thing.id))) throw error;
+    if (!isLost || (await lookAfter(error, () => isThere(rest, context, kind, thing.id)))) throw error;
   }
 }
 

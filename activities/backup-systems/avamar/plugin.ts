@@ -14,7 +14,7 @@ import { isAbsent } from './refusal.ts';
 import { type AvamarRest, avamarRest } from './rest.ts';
 import { listed, listResults, result } from './results.ts';
 import { findSession, startBackup, startRestore } from './starts.ts';
-import { vmClient } from './vm-client.ts';
+import { vmClient, vmEntity } from './vm-client.ts';
 
 /**
  * How long after a start its activity may first be listed. No number is documented; this is three times as long as
@@ -53,7 +53,10 @@ function avamarSystem(rest: AvamarRest, config: AvamarConfig, clock: () => Date)
     removeSchedule: (context, vm, ref) => removeSchedule(rest, config, context, vm, ref),
     startBackup: (context, vm, how) => startBackup(rest, config, clock, context, vm, how),
     startRestore: (context, vm, copy) => startRestore(rest, config, context, vm, copy),
-    vmReference: async (context, vm) => (await vmClient(rest, config, context, vm)).cid,
+    vmReference: async (context, vm) => {
+      const entity = await vmEntity(rest, config, context, vm);
+      return (await vmClient(rest, config, context, vm, entity)).cid;
+    },
     findSession: (context, start) => findSession(rest, context, start),
     sessions: (context, ids) => sessions(rest, context, ids),
     sessionsSince: async (context, since) => (await sessionsSince(rest, context, since)).map(({ report }) => report),

@@ -28,7 +28,7 @@ import { ensureThing, isThere, removeThing, thingsNamed } from './named-things.t
 import { refused } from './refusal.ts';
 import type { AvamarRest } from './rest.ts';
 import { plannedBackups } from './schedule-mapping.ts';
-import { diskFiles, vmClient } from './vm-client.ts';
+import { diskFiles, vmClient, vmEntity } from './vm-client.ts';
 
 /** What was made for one backup of a policy. */
 const MadeGroup = z.object({
@@ -59,19 +59,21 @@ export async function applySchedule(
 ): Promise<ScheduleRef> {
   const plans = plannedBackups(config, vm.id, schedule);
   await refuseUnknownZones(rest, context, schedule);
-  const client = await vmClient(rest, config, context, vm);
+  const entity = await vmEntity(rest, config, context, vm);
+  // Refused before the first write: a disk that is not there must not roll a deploy back half-way.
+  const files = new Map(plans.map((plan) => [plan, plan.disks === null ? undefined : diskFiles(entity, plan.disks)]));
+  const client = await vmClient(rest, config, context, vm, entity);
   const prefix = namePrefix(config.marker, vm.id);
   const found = await everythingNamed(rest, context, prefix);
   const groups: MadeGroup[] = [];
-  for (const plan of plans) {
-    const files = plan.disks === null ? undefined : diskFiles(client, plan.disks);
+  for (const [plan, chosenFiles] of files) {
     const times = wantedSchedule(config, plan);
     const { id: scheduleId } = await ensureThing(rest, context, SCHEDULES, found.schedules, times.json, times.same);
     const kept = wantedRetention(config, plan);
     const { id: retentionId } = await ensureThing(rest, context, RETENTIONS, found.retentions, kept.json, kept.same);
     let datasetId: string | null = null;
-    if (files !== undefined) {
-      const chosen = wantedDataset(config, plan, client.pluginNumber, files);
+    if (chosenFiles !== undefined) {
+      const chosen = wantedDataset(config, plan, client.pluginNumber, chosenFiles);
       ({ id: datasetId } = await ensureThing(rest, context, DATASETS, found.datasets, chosen.json, chosen.same));
     }
     const parts = { scheduleId, retentionId, datasetId: datasetId ?? config.imageDatasetId };

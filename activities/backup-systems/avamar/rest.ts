@@ -86,13 +86,23 @@ export function avamarRest(manager: ManagerConnection, now: () => Date): AvamarR
       for (let number = 0; ; number += 1) {
         const query = { ...call.query, page: String(number), size: String(pageSize) };
         const { body } = await read(context, { ...call, query, method: 'GET', answer });
-        // A server that gives the same page again would be asked for ever.
-        if (body.number !== undefined && body.number !== number) return;
+        // What such a list lacks must not count as absent.
+        if (body.number !== undefined && body.number !== number) throw wrongPage(manager, call, number, body.number);
         yield* body.content;
         if (body.last ?? body.content.length < pageSize) return;
       }
     },
   };
+}
+
+function wrongPage(
+  manager: ManagerConnection,
+  call: { readonly purpose: string },
+  asked: number,
+  given: number,
+): ExternalSystemError {
+  const message = `the backup system ${manager.name} gave page ${given} for page ${asked} when asked to ${call.purpose}`;
+  return new ExternalSystemError({ kind: 'FAILED', system: 'BACKUP_SYSTEM', message });
 }
 
 /**

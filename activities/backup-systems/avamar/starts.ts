@@ -31,12 +31,14 @@ export async function startBackup(
   vm: ProtectedVm,
   options: { readonly retentionDays: number; readonly disks: readonly string[] | null },
 ): Promise<Started> {
-  const client = await vmClient(rest, config, context, vm);
-  const { cid, pluginNumber } = client;
+  const entity = await vmEntity(rest, config, context, vm);
+  const { name, pluginNumber } = entity;
+  const disks = options.disks === null ? undefined : diskFiles(entity, options.disks);
+  const { cid } = await vmClient(rest, config, context, vm, entity);
   const target =
-    options.disks === null
+    disks === undefined
       ? { name: ALL_DISKS, pluginNumber }
-      : { name: client.name, pluginNumber, disks: diskFiles(client, options.disks).map((diskPath) => ({ diskPath })) };
+      : { name, pluginNumber, disks: disks.map((diskPath) => ({ diskPath })) };
   const json = { targets: [target], expireTime: now().getTime() + options.retentionDays * DAY_MS };
   const path = `/clients/${encodeURIComponent(cid)}/backup`;
   const call = { method: 'POST', path, json, purpose: `back up ${vm.name}` } as const;

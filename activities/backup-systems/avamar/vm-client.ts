@@ -8,7 +8,7 @@ import { z } from 'zod';
 import { type CallContext, ExternalSystemError } from '../../calls.ts';
 import type { ProtectedVm } from '../backup-system.ts';
 import type { AvamarConfig } from './config.ts';
-import { isAbsent, refused } from './refusal.ts';
+import { isAbsent, lookAfter, refused } from './refusal.ts';
 import type { AvamarRest } from './rest.ts';
 
 /** A task is looked at ever more rarely, between these. Milliseconds. */
@@ -121,6 +121,7 @@ async function lookIn(
 
 /**
  * The VM's entity with its client, which is made when there is none.
+ * @param before the entity as it was found.
  * @throws ExternalSystemError `REFUSED` with Avamar's words when it will not have the VM as a client.
  */
 export async function vmClient(
@@ -128,9 +129,10 @@ export async function vmClient(
   config: AvamarConfig,
   context: CallContext,
   vm: ProtectedVm,
+  before: VmEntity,
 ): Promise<VmEntity & { readonly cid: string }> {
-  const before = await vmEntity(rest, config, context, vm);
   if (before.cid !== undefined) return { ...before, cid: before.cid };
+  const look = () => vmEntity(rest, config, context, vm);
   let failure: unknown;
   try {
     await makeClient(rest, config, context, before);
@@ -138,7 +140,7 @@ export async function vmClient(
     // Whatever the task said: what counts is whether the VM is a client now.
     failure = error;
   }
-  const after = await vmEntity(rest, config, context, vm);
+  const after = await (failure === undefined ? look() : lookAfter(failure, look));
   if (after.cid !== undefined) return { ...after, cid: after.cid };
   throw failure ?? lost(rest, `did not show ${vm.name} as a client after it had made it one`);
 }

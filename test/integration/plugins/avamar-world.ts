@@ -59,12 +59,13 @@ export interface Thing {
 
 export type AvamarWorld = Awaited<ReturnType<typeof startAvamarWorld>>;
 
-export async function startAvamarWorld(options: { backupSeconds?: number } = {}) {
+export async function startAvamarWorld(options: { backupSeconds?: number; taskSeconds?: number; zone?: string } = {}) {
   const hypervisorServer = await startHypervisorSimulator();
   const avamarServer = await startAvamarSimulator({
     vcenterUrl: hypervisorServer.url,
-    taskSeconds: 0.05,
+    taskSeconds: options.taskSeconds ?? 0.05,
     backupSeconds: options.backupSeconds ?? 0.2,
+    ...(options.zone === undefined ? {} : { timeZoneId: options.zone }),
   });
   const hypervisor = simulatedHypervisor({ endpoint: hypervisorServer.url, name: 'dc-1' });
   const context = openContext();
@@ -103,6 +104,7 @@ export async function startAvamarWorld(options: { backupSeconds?: number } = {})
     fault: (fault: unknown) => control('/faults', fault),
     noFaults: () => control('/faults', undefined, 'DELETE'),
     advance: (advanceSeconds: number) => control('/clock', { advanceSeconds }),
+    outcome: (outcome: unknown) => control('/outcomes', outcome),
     settings: (settings: unknown) => control('/settings', settings),
     async requests(): Promise<Record<string, number>> {
       const { counts } = (await (await fetch(`${avamarServer.url}/_simulator/requests`)).json()) as {

@@ -1,0 +1,4 @@
+import { avamarSubject } from './avamar.ts';
+import { conformance } from './suite.ts';
+
+conformance('Avamar', avamarSubject);

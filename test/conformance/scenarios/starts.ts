@@ -1,0 +1,156 @@
+/**
+ * Stories of what cannot be named and must not begin twice: backups and restores, and their cancellation.
+ * @module
+ */
+import type { BackupSystem, LostStart, ProtectedVm } from '../../../activities/backup-systems/backup-system.ts';
+import { type CallContext, ExternalSystemError } from '../../../activities/calls.ts';
+import type { PluginUnderTest } from '../plugin-under-test.ts';
+import { backedUp, copyOf, ended, openContext, scheduled, until } from '../port-calls.ts';
+import type { Played, Scenario } from '../scenarios.ts';
+
+/** So long is long enough to be stopped. Seconds. */
+const VERY_LONG = 1_000_000;
+
+type Begun = { readonly vendorSessionId: string };
+
+/**
+ * Starts as Holdfast does: what may have been begun is only looked for, and begun again when it is certainly not there.
+ * @param subject what tells the session apart.
+ */
+function startedOnce(
+  world: PluginUnderTest,
+  vm: ProtectedVm,
+  subject: Pick<LostStart, 'kind' | 'vendorVmRef' | 'vendorBackupId'>,
+  begin: (system: BackupSystem, context: CallContext) => Promise<Begun>,
+): Pick<Played, 'act'> & { readonly sessionId: () => string } {
+  let sessionId: string | undefined;
+  let lost: LostStart | undefined;
+  return {
+    sessionId: () => sessionId ?? 'none',
+    async act(system, context) {
+      if (sessionId !== undefined) return;
+      if (lost !== undefined) {
+        const start = lost;
+        const isThere = (await world.console.sessionCount(vm, subject.kind)) > 0;
+        const look = () => system.findSession(context, start);
+        const found = isThere ? await until(world, look, (answer) => answer !== 'NONE') : await look();
+        if (typeof found === 'object') {
+          sessionId = found.vendorSessionId;
+          return;
+        }
+        if (found === 'AMBIGUOUS') throw new Error('the only session there is, is not recognised');
+      }
+      const vendorTime = await system.serverTime(context);
+      let isSent = false;
+      try {
+        const sending: CallContext = {
+          ...context,
+          beforeWrite: async () => {
+            await context.beforeWrite();
+            isSent = true;
+          },
+        };
+        ({ vendorSessionId: sessionId } = await begin(system, sending));
+      } catch (error) {
+        const kind = error instanceof ExternalSystemError ? error.kind : undefined;
+        // These two say that nothing was begun, so the next attempt begins it without a look.
+        const isNothingBegun = !isSent || kind === 'UNREACHABLE' || kind === 'LOGIN_REFUSED';
+        lost = isNothingBegun ? undefined : { ...subject, vendorTime, notThese: [] };
+        throw error;
+      }
+    },
+  };
+}
+
+const BEFORE = 'as it was';
+
+/** What is on the restored machine; where the backup system does not tell which it is, one of the VM's must have it. */
+function contentOf(disks: ReadonlyMap<string, string> | undefined, restoredVmRef: string | null): string | undefined {
+  if (restoredVmRef !== null) return disks?.get(restoredVmRef);
+  return [...(disks?.values() ?? [])].find((content) => content === BEFORE);
+}
+
+export const STARTS: readonly Scenario[] = [
+  {
+    name: 'a backup is started',
+    needs: [],
+    isOffered: ({ operations }) => operations.onDemandBackup,
+    isIdempotent: true,
+    expected: () => ({ state: 'SUCCEEDED', kind: 'BACKUP', begun: 1 }),
+    async begin(world) {
+      const vm = await world.machines.deploy('backed-up');
+      const vendorVmRef = await world.connect().vmReference(openContext(), vm);
+      const start = startedOnce(world, vm, { kind: 'BACKUP', vendorVmRef, vendorBackupId: null }, (system, context) =>
+        system.startBackup(context, vm, { retentionDays: 7, disks: null }),
+      );
+      return {
+        act: start.act,
+        async outcome() {
+          const { state, kind } = await ended(world, world.connect(), start.sessionId());
+          return { state, kind, begun: await world.console.sessionCount(vm, 'BACKUP') };
+        },
+      };
+    },
+  },
+  {
+    name: 'a restore is started',
+    needs: ['DISKS'],
+    isOffered: ({ operations }) => operations.restore,
+    isIdempotent: true,
+    expected: () => ({ state: 'SUCCEEDED', isOfThatBackup: true, content: BEFORE, begun: 1 }),
+    async begin(world, type) {
+      const protectedVm = await scheduled(world, type, 'restored');
+      const { vm } = protectedVm;
+      await world.machines.writeDisk?.(vm, BEFORE);
+      const backup = await backedUp(world, protectedVm);
+      await world.machines.writeDisk?.(vm, 'as it became');
+      const { vendorVmRef, vendorBackupId } = backup;
+      const start = startedOnce(world, vm, { kind: 'RESTORE', vendorVmRef, vendorBackupId }, (system, context) =>
+        system.startRestore(context, vm, copyOf(backup)),
+      );
+      return {
+        act: start.act,
+        async outcome() {
+          const report = await ended(world, world.connect(), start.sessionId());
+          const disks = await world.machines.readDisks?.(vm);
+          return {
+            state: report.state,
+            isOfThatBackup: report.vendorBackupId === vendorBackupId,
+            content: contentOf(disks, report.restoredVmRef),
+            begun: await world.console.sessionCount(vm, 'RESTORE'),
+          };
+        },
+      };
+    },
+  },
+  {
+    name: 'a session is cancelled',
+    needs: ['TIME'],
+    isOffered: ({ operations }) => operations.cancel,
+    isIdempotent: false,
+    expected: () => ({ state: 'CANCELLED', vendorBackupId: null }),
+    async begin(world, type) {
+      const { vm, ref } = await scheduled(world, type, 'cancelled');
+      const system = world.connect();
+      const since = await system.serverTime(openContext());
+      await world.console.sessionsTake(VERY_LONG);
+      await world.console.startBackup(vm);
+      const found = await until(
+        world,
+        async () => (await system.sessionsSince(openContext(), since)).find((one) => one.vendorVmRef === ref.vmRef),
+        (one) => one !== undefined,
+      );
+      await world.console.sessionsTake(0.1);
+      const id = found?.vendorSessionId ?? '';
+      return {
+        act: (client, context) => client.cancel(context, id),
+        async outcome() {
+          const { state, vendorBackupId } = await ended(world, system, id);
+          // One that has ended, and one that nobody knows, can be cancelled without an error.
+          await system.cancel(openContext(), id);
+          return { state, vendorBackupId };
+        },
+      };
+    },
+  },
+];
