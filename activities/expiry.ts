@@ -66,18 +66,24 @@ async function tell(
   state: Exclude<CopyState, 'LISTED'>,
 ): Promise<void> {
   const expired = state === 'EXPIRED';
+  const early = copy.expires_at !== null && copy.expiry_estimated ? 'before its estimated date' : 'before its time';
   await recordEvent(deps.db, {
     entity: 'BACKUP_RESULT',
     action: expired ? 'EXPIRE' : 'MISSING',
     severity: expired ? 'INFO' : 'WARN',
     message: expired
       ? `The backup ${copy.name} of ${copy.vm_name} has expired in ${manager.name}.`
-      : `The backup ${copy.name} of ${copy.vm_name} is gone from ${manager.name} before its time.`,
+      : `The backup ${copy.name} of ${copy.vm_name} is gone from ${manager.name} ${early}.`,
     enterpriseId: copy.enterprise_id,
     datacenterId: copy.datacenter_id,
     vmId: copy.vm_id,
     entityId: copy.result_id,
     principal: manager.name,
-    details: { location: copy.location, vendorId: copy.vendor_id, expiresAt: copy.expires_at?.toISOString() ?? null },
+    details: {
+      location: copy.location,
+      vendorId: copy.vendor_id,
+      expiresAt: copy.expires_at?.toISOString() ?? null,
+      expiryEstimated: copy.expiry_estimated,
+    },
   });
 }

@@ -158,31 +158,50 @@ async function syncSome(
   const refs = await watchedVendorRefs(deps.db, manager.id, watch.results_cursor ?? '', SYNC_PER_LOOK);
   const vms = await vmsByVendorRef(deps.db, manager.id, refs);
   const schedules = await certainSchedules(deps.db, manager.id, [...new Set([...vms.values()].map((vm) => vm.vmId))]);
-  for (const ref of refs) {
-    const vm = vms.get(ref);
-    if (vm === undefined) continue;
-    const listedVm = { vendorVmRef: ref, schedule: schedules.get(vm.vmId) ?? null };
-    try {
-      await syncResultsOf(deps, manager, call, listedVm, vm);
-    } catch (error) {
-      // One that cannot be read must not keep the others from being read.
-      if (!(error instanceof ExternalSystemError) || error.kind === 'UNREACHABLE') throw error;
-      deps.logger.warn({ err: error, vmId: vm.vmId }, 'the backups of a virtual machine could not be listed');
-    }
+  const listed = refs.flatMap((vendorVmRef) => {
+    const vm = vms.get(vendorVmRef);
+    return vm === undefined ? [] : [{ vendorVmRef, schedule: schedules.get(vm.vmId) ?? null }];
+  });
+  try {
+    await recordListed(deps, manager, call, listed, vms);
+  } catch (error) {
+    if (!(error instanceof ExternalSystemError) || error.kind === 'UNREACHABLE') throw error;
+    // One that cannot be read must not keep the others from being read.
+    for (const one of listed) await recordListedAlone(deps, manager, call, one, vms);
   }
   const complete = refs.length < SYNC_PER_LOOK;
   return complete ? { resultsCursor: null, resultsSyncedAt: deps.clock() } : { resultsCursor: refs.at(-1) ?? null };
 }
 
-async function syncResultsOf(
+type KnownVms = Awaited<ReturnType<typeof vmsByVendorRef>>;
+
+async function recordListedAlone(
   deps: Dependencies,
   manager: ConnectedManager,
   call: CallContext,
-  listedVm: ListedVm,
-  vm: { readonly vmId: string; readonly enterpriseId: string },
+  one: ListedVm,
+  vms: KnownVms,
 ): Promise<void> {
-  const owner = { vmId: vm.vmId, enterpriseId: vm.enterpriseId, managerId: manager.id };
-  for await (const listed of manager.system.listResults(call, [listedVm], new Date(0))) {
-    await deps.db.transaction().execute((trx) => recordListedBackup(trx, owner, listed, null));
+  try {
+    await recordListed(deps, manager, call, [one], vms);
+  } catch (error) {
+    if (!(error instanceof ExternalSystemError) || error.kind === 'UNREACHABLE') throw error;
+    const vmId = vms.get(one.vendorVmRef)?.vmId;
+    deps.logger.warn({ err: error, vmId }, 'the backups of a virtual machine could not be listed');
+  }
+}
+
+async function recordListed(
+  deps: Dependencies,
+  manager: ConnectedManager,
+  call: CallContext,
+  listed: readonly ListedVm[],
+  vms: KnownVms,
+): Promise<void> {
+  for await (const backup of manager.system.listResults(call, listed, new Date(0))) {
+    const vm = vms.get(backup.vendorVmRef);
+    if (vm === undefined) continue;
+    const owner = { vmId: vm.vmId, enterpriseId: vm.enterpriseId, managerId: manager.id };
+    await deps.db.transaction().execute((trx) => recordListedBackup(trx, owner, backup, null));
   }
 }

@@ -13,10 +13,14 @@ const Copy = z
     id: Id,
     location: z.string(),
     vendorId: z.string().describe('What the backup system calls the copy.'),
-    state: z.enum(['LISTED', 'EXPIRED', 'MISSING']),
+    state: z
+      .enum(['LISTED', 'EXPIRED', 'MISSING'])
+      .describe('LISTED: there. EXPIRED: past its date and gone. MISSING: gone before its date, or without one.'),
     overdue: z.boolean().describe('Past its date and still there: it can be restored, but not for much longer.'),
     expiresAt: Moment.nullable(),
-    expiryEstimated: z.boolean(),
+    expiryEstimated: z
+      .boolean()
+      .describe('The backup system names no date: `expiresAt` follows from the retention, where that is known.'),
     lastCheckedAt: Moment.nullable(),
   })
   .meta({ id: 'BackupCopy' });

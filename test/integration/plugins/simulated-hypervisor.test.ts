@@ -197,6 +197,77 @@ describe('the simulated hypervisor', () => {
     expect(await effectsOf(vm.id)).toEqual(['allocate', 'configure']);
   });
 
+  describe('with a machine that was restored of the VM', () => {
+    /** As a backup system makes it: the annotation comes from the backup. */
+    async function restored(of: string): Promise<string> {
+      const { annotation, disks } = await shown(of);
+      const body = { name: 'web-1 (restored)', ...SMALL, disks, annotation };
+      return ((await (await fetch(`${simulator.url}/morefs`, json('POST', body))).json()) as { moref: string }).moref;
+    }
+    const shown = async (ref: string) =>
+      (await (await fetch(`${simulator.url}/morefs/${ref}`)).json()) as { annotation?: string; disks: unknown[] };
+    const power = (ref: string, state: string) => fetch(`${simulator.url}/morefs/${ref}/power`, json('PUT', { state }));
+
+    test('finds it by its mark, makes it the VM, and removes the one that was it', async () => {
+      const ref = await deployed();
+      const other = await restored(ref);
+      const both = await hypervisor.machinesOf(context, vm);
+      expect(both.map(({ ref: found, isVm }) => [found, isVm])).toEqual([
+        [ref, true],
+        [other, false],
+      ]);
+      for (let repeat = 0; repeat < 2; repeat += 1) {
+        expect(await hypervisor.takeOver(context, vm, other)).toMatchObject({ ref: other });
+        expect(await hypervisor.inspect(context, vm)).toMatchObject({ ref: other, hardware: SMALL });
+      }
+      expect((await hypervisor.machinesOf(context, vm)).map(({ isVm }) => isVm)).toEqual([false, true]);
+      expect(await hypervisor.removeSuperseded(context, vm, ref)).toBe(true);
+      expect(await hypervisor.removeSuperseded(context, vm, ref)).toBe(false);
+      expect((await hypervisor.machinesOf(context, vm)).map(({ ref: left }) => left)).toEqual([other]);
+    });
+
+    test('removes neither the VM, nor another’s, nor what bears no mark, nor what is switched on', async () => {
+      const ref = await deployed();
+      const refusal = (code: string) => ({ code });
+      await expect(hypervisor.removeSuperseded(context, vm, ref)).rejects.toMatchObject(
+        refusal('HYPERVISOR_VM_IN_USE'),
+      );
+      const stranger = await unmanaged();
+      await expect(hypervisor.removeSuperseded(context, vm, stranger)).rejects.toMatchObject(
+        refusal('HYPERVISOR_VM_IN_USE'),
+      );
+      const other = await restored(ref);
+      await power(other, 'ON');
+      await expect(hypervisor.removeSuperseded(context, vm, other)).rejects.toMatchObject(
+        refusal('SUPERSEDED_VM_IN_USE'),
+      );
+      await hypervisor.register(context, { id: crypto.randomUUID(), name: 'web-2' }, other);
+      await expect(hypervisor.removeSuperseded(context, vm, other)).rejects.toMatchObject(
+        refusal('HYPERVISOR_VM_IN_USE'),
+      );
+      await expect(hypervisor.takeOver(context, vm, other)).rejects.toMatchObject(refusal('HYPERVISOR_VM_IN_USE'));
+      await expect(hypervisor.takeOver(context, vm, 'vm-0')).rejects.toMatchObject(refusal('HYPERVISOR_VM_NOT_FOUND'));
+      expect(await hypervisor.inspect(context, vm)).toMatchObject({ ref });
+    });
+
+    test('knows the one that was the VM also when that was made before marks were', async () => {
+      const ref = await deployed();
+      const other = await restored(ref);
+      await fetch(`${simulator.url}/morefs/${ref}/identity`, json('PUT', { id: vm.id, annotation: '' }));
+      await hypervisor.takeOver(context, vm, other);
+      expect(await hypervisor.removeSuperseded(context, vm, ref)).toBe(true);
+    });
+
+    test('keeps what people have written in the annotation, and gives it back', async () => {
+      const ref = await unmanaged();
+      await fetch(`${simulator.url}/morefs/${ref}/identity`, json('PUT', { id: null, annotation: 'call Ana first' }));
+      await hypervisor.register(context, vm, ref);
+      expect(await shown(ref)).toMatchObject({ annotation: `call Ana first\n[holdfast vm=${vm.id}]` });
+      await hypervisor.unregister(context, vm);
+      expect(await shown(ref)).toMatchObject({ annotation: 'call Ana first' });
+    });
+  });
+
   test('is not made for a type that Holdfast does not know', () => {
     expect(() => hypervisorFactory({ type: 'abacus', endpoint: simulator.url, name: 'dc-1' })).toThrow(/abacus/);
   });
