@@ -255,6 +255,7 @@ export function createInventory(store: Store) {
     /**
      * Gives a machine the caller's id (null: takes it away), so that a restored machine can take the old one's place,
      * and one that nobody managed can be taken over.
+     * @param also.annotation empty: it has none from then on.
      * @param also.takenFrom the machine that bears the id until now; it bears none from then on.
      */
     identify(
@@ -268,14 +269,15 @@ export function createInventory(store: Store) {
       if (former !== undefined && former.moref !== also.takenFrom) {
         throw new Refusal(409, 'VM_EXISTS', `${id} is the virtual machine ${former.moref}.`);
       }
-      const annotation = also.annotation ?? vm.annotation;
-      if (vm.id === id && vm.annotation === annotation) return vm;
+      const { annotation: before = '', ...rest } = vm;
+      const annotation = also.annotation ?? before;
+      if (vm.id === id && annotation === before) return vm;
       if (vm.id !== null && id !== null && vm.id !== id) {
         throw new Refusal(409, 'HAS_IDENTITY', `${moref} is the virtual machine ${vm.id}; take its id away first.`);
       }
       if (vm.id !== null) morefById.delete(vm.id);
       if (former !== undefined) vms.put(former.moref, { ...former, id: null });
-      const named = { ...vm, id, ...(annotation === undefined ? {} : { annotation }) };
+      const named = { ...rest, id, ...(annotation === '' ? {} : { annotation }) };
       return put(named, { kind: 'reconfigure', detail: `id ${id}` });
     },
   };
