@@ -10,7 +10,7 @@
 import type { ScheduleRef, StoredCheck, Tls } from '../../db/columns.ts';
 import type { SessionKind, SessionState } from '../../domain/results.ts';
 import type { BackupSchedule } from '../../domain/schedules.ts';
-import type { CallContext } from '../calls.ts';
+import type { CallContext, NamingContext } from '../calls.ts';
 import type { OnCall } from '../http.ts';
 
 /** A value that must not be seen: it prints as `[secret]` in logs, texts and JSON. */
@@ -146,7 +146,7 @@ export interface BackupSystem {
    * @returns what a later call needs to change or remove it.
    */
   applySchedule(
-    context: CallContext,
+    context: NamingContext,
     vm: ProtectedVm,
     schedule: BackupSchedule,
     previous: ScheduleRef | undefined,
@@ -155,7 +155,7 @@ export interface BackupSystem {
    * Removes what `applySchedule` made, and nothing else; absent is success. Existing backups stay.
    * @param ref `undefined` when the answer of `applySchedule` never came: then by name and marker.
    */
-  removeSchedule(context: CallContext, vm: ProtectedVm, ref: ScheduleRef | undefined): Promise<void>;
+  removeSchedule(context: NamingContext, vm: ProtectedVm, ref: ScheduleRef | undefined): Promise<void>;
   /** Starts a backup of the VM now. Not idempotent: see `findSession`. */
   startBackup(
     context: CallContext,

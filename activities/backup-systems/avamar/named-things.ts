@@ -5,7 +5,8 @@
  */
 import { z } from 'zod';
 import { type CallContext, ExternalSystemError } from '../../calls.ts';
-import { isAbsent, lookAfter } from './refusal.ts';
+import { lookAfter } from '../look-after.ts';
+import { isAbsent } from './refusal.ts';
 import type { AvamarRest } from './rest.ts';
 
 export interface Named {

@@ -8,7 +8,8 @@ import { z } from 'zod';
 import { type CallContext, ExternalSystemError } from '../../calls.ts';
 import type { ProtectedVm } from '../backup-system.ts';
 import type { AvamarConfig } from './config.ts';
-import { isAbsent, lookAfter, refused } from './refusal.ts';
+import { lookAfter } from '../look-after.ts';
+import { isAbsent, refused } from './refusal.ts';
 import type { AvamarRest } from './rest.ts';
 
 /** A task is looked at ever more rarely, between these. Milliseconds. */

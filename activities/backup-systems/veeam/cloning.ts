@@ -4,6 +4,7 @@
  * @module
  */
 import { type CallContext, ExternalSystemError } from '../../calls.ts';
+import { lookAfter } from '../look-after.ts';
 import { type Job, jobById, jobsNamed } from './jobs.ts';
 import { linkedId } from './links.ts';
 import { description, isMarked } from './names.ts';
@@ -69,14 +70,16 @@ export async function clonedJob(
   } catch (error) {
     if (!(error instanceof ExternalSystemError)) throw error;
     // A clone that was reported as failed has been seen to exist all the same.
-    const job = await markedJob(veeam, context, vm);
+    const job = await lookAfter(error, () => markedJob(veeam, context, vm));
     memory.settling.delete(name);
     if (job === undefined) throw error;
     return job;
   }
-  const job = await shown(context, config.includeTimeoutSeconds, () =>
-    id === undefined ? markedJob(veeam, context, vm) : jobById(veeam, context, id),
-  );
+  const look = () =>
+    shown(context, config.includeTimeoutSeconds, () =>
+      id === undefined ? markedJob(veeam, context, vm) : jobById(veeam, context, id),
+    );
+  const job = await (why === undefined ? look() : lookAfter(why, look));
   if (job === undefined) {
     throw (
       why ?? failure('FAILED', `the backup system ${rest.manager.name} does not show the job ${name} after it was made`)

@@ -4,6 +4,7 @@
  * @module
  */
 import { type CallContext, ExternalSystemError } from '../../calls.ts';
+import { lookAfter } from '../look-after.ts';
 import type { Job } from './jobs.ts';
 import { failure, isAbsent } from './refusal.ts';
 import { change } from './tasks.ts';
@@ -56,20 +57,21 @@ export async function makeOnly(
   const has = (list: readonly JobObject[]) => list.some(({ reference }) => sameUrn(reference, vm.reference));
   const now = has(objects) ? objects : await add(veeam, context, job, vm, has);
   let isKept = false;
+  let why: unknown;
   for (const object of now) {
     // The VM itself may be there twice after an answer was lost; one of it stays.
     if (sameUrn(object.reference, vm.reference) && !isKept) isKept = true;
-    else await remove(veeam, context, job, object);
+    else why = (await remove(veeam, context, job, object)) ?? why;
   }
-  const left = await shown(context, veeam.config.includeTimeoutSeconds, async () => {
-    const list = await objectsOf(veeam, context, job.id);
-    return isOnly(list, vm.reference) ? list : undefined;
-  });
+  const look = () =>
+    shown(context, veeam.config.includeTimeoutSeconds, async () => {
+      const list = await objectsOf(veeam, context, job.id);
+      return isOnly(list, vm.reference) ? list : undefined;
+    });
+  const left = await (why === undefined ? look() : lookAfter(why, look));
   if (left !== undefined) return;
-  throw failure(
-    'FAILED',
-    `the backup system ${veeam.rest.manager.name} still shows other objects in the job ${job.name}`,
-  );
+  const called = `the backup system ${veeam.rest.manager.name}`;
+  throw why ?? failure('FAILED', `${called} still shows other objects in the job ${job.name}`);
 }
 
 async function add(
@@ -96,11 +98,12 @@ async function add(
     if (!end.known) ({ why } = end);
   } catch (error) {
     // Refused perhaps because an earlier attempt of ours has added it meanwhile.
-    const list = error instanceof ExternalSystemError ? await look() : undefined;
+    const list = error instanceof ExternalSystemError ? await lookAfter(error, look) : undefined;
     if (list === undefined) throw error;
     return list;
   }
-  const list = await shown(context, config.includeTimeoutSeconds, look);
+  const wait = () => shown(context, config.includeTimeoutSeconds, look);
+  const list = await (why === undefined ? wait() : lookAfter(why, wait));
   if (list !== undefined) return list;
   const called = `the backup system ${rest.manager.name}`;
   const waited = `${config.includeTimeoutSeconds} s`;
@@ -109,13 +112,20 @@ async function add(
   );
 }
 
-async function remove({ rest, config }: Veeam, context: CallContext, job: Job, object: JobObject): Promise<void> {
+/** @returns the error to end with when the list still shows it; `undefined` when it is gone. */
+async function remove(
+  { rest, config }: Veeam,
+  context: CallContext,
+  job: Job,
+  object: JobObject,
+): Promise<ExternalSystemError | undefined> {
   const path = `/jobs/${job.id}/includes/${encodeURIComponent(object.id)}`;
   const purpose = `remove ${object.name ?? object.id} from the job ${job.name}`;
   try {
-    // Without a known end the list that is read next tells.
-    await change(rest, context, config.taskTimeoutSeconds, { method: 'DELETE', path, purpose });
+    const end = await change(rest, context, config.taskTimeoutSeconds, { method: 'DELETE', path, purpose });
+    return end.known ? undefined : end.why;
   } catch (error) {
-    if (!isAbsent(error)) throw error;
+    if (isAbsent(error)) return undefined;
+    throw error;
   }
 }

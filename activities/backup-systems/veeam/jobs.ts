@@ -3,6 +3,7 @@
  * @module
  */
 import { type CallContext, ExternalSystemError } from '../../calls.ts';
+import { lookAfter } from '../look-after.ts';
 import { isAbsent, refused } from './refusal.ts';
 import { condition, entities } from './query.ts';
 import { readIfThere } from './rest.ts';
@@ -136,6 +137,6 @@ export async function removeJob(veeam: Veeam, context: CallContext, job: Job): P
     why = error;
   }
   // Words of absence may be about something else, and a lost answer says nothing: what is there now does.
-  if (why !== undefined && (await jobById(veeam, context, job.id)) !== undefined) throw why;
+  if (why !== undefined && (await lookAfter(why, () => jobById(veeam, context, job.id))) !== undefined) throw why;
   memory.jobVms.delete(urnKey(job.uid));
 }

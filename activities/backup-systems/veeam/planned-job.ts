@@ -2,6 +2,7 @@
  * From the schedule of a VM to what its job shall do.
  * @module
  */
+import { IANAZone } from 'luxon';
 import type { Weekday } from '../../../domain/policies.ts';
 import type { BackupSchedule, ScheduledBackup, ScheduledPolicy } from '../../../domain/schedules.ts';
 import type { Retention, VeeamConfig } from './config.ts';
@@ -41,6 +42,9 @@ export function plannedJob(config: VeeamConfig, schedule: BackupSchedule): Plann
   if (policy.replication) throw refused(`policy ${policy.code}: replication is not offered by the Veeam plugin`);
   if (backup.type !== 'COMPLETE') throw refused(`policy ${policy.code}: Veeam makes only COMPLETE backups of a VM`);
   if (backup.disks !== null) throw refused(`policy ${policy.code}: a Veeam job always backs up all disks`);
+  if (!IANAZone.isValidZone(policy.timeZone)) {
+    throw refused(`policy ${policy.code}: there is no timeZone ${policy.timeZone}`);
+  }
   return {
     policyCode: policy.code,
     timeZone: policy.timeZone,

@@ -7,6 +7,7 @@ import type { ScheduleRef } from '../../../db/columns.ts';
 import type { BackupSchedule } from '../../../domain/schedules.ts';
 import type { CallContext } from '../../calls.ts';
 import type { ProtectedVm } from '../backup-system.ts';
+import { lookAfter } from '../look-after.ts';
 import { clonedJob, mayAppear, stillSettling } from './cloning.ts';
 import { isOnly, makeOnly, objectsOf } from './includes.ts';
 import { type JobChanges, jobEdit, retentionEdit } from './job-edit.ts';
@@ -169,10 +170,12 @@ async function edited(
   const body = jobEdit(job.entity, changes(job));
   if (body === undefined) return job;
   const why = await editJob(veeam, context, job, body, purpose);
-  const after = await shown(context, veeam.config.includeTimeoutSeconds, async () => {
-    const now = await jobById(veeam, context, job.id);
-    return now !== undefined && jobEdit(now.entity, changes(now)) === undefined ? now : undefined;
-  });
+  const look = () =>
+    shown(context, veeam.config.includeTimeoutSeconds, async () => {
+      const now = await jobById(veeam, context, job.id);
+      return now !== undefined && jobEdit(now.entity, changes(now)) === undefined ? now : undefined;
+    });
+  const after = await (why === undefined ? look() : lookAfter(why, look));
   if (after !== undefined) return after;
   throw (
     why ?? failure('FAILED', `the backup system ${veeam.rest.manager.name} does not show what it did to ${purpose}`)

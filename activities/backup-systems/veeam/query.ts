@@ -4,6 +4,7 @@
  */
 import type { CallContext } from '../../calls.ts';
 import { pathOf } from './endpoint.ts';
+import { failure } from './refusal.ts';
 import type { VeeamRest } from './rest.ts';
 import { urnKey } from './urn.ts';
 import { attribute, descendants, type XmlElement } from './xml.ts';
@@ -33,22 +34,30 @@ export function condition(field: string, operator: '==' | '>=', value: string | 
   return `${field}${operator}"${typeof value === 'string' ? value.replaceAll('"', '') : value.toISOString()}"`;
 }
 
-/** All entities of the query, each once. Follows the server's own links, and stops at a page that it was led to before. */
+/**
+ * All entities of the query, each once, by the server's own links.
+ * @throws ExternalSystemError `FAILED` when a page is shown again: what the list then lacks must not count as absent.
+ */
 export async function* entities(rest: VeeamRest, context: CallContext, query: Query): AsyncGenerator<XmlElement> {
   const seen = new Set<string>();
   const visited = new Set<string>();
-  for (let path: string | undefined = firstPage(query); path !== undefined && !visited.has(path); ) {
+  for (let path: string | undefined = firstPage(query); path !== undefined; ) {
     visited.add(path);
     const { body }: { readonly body: XmlElement } = await rest.read(context, path, query.purpose);
-    for (const entity of descendants(body, query.type)) {
-      const uid = urnKey(attribute(entity, 'UID') ?? '');
-      if (uid !== '' && seen.has(uid)) continue;
-      seen.add(uid);
-      yield entity;
-    }
+    const page = [...descendants(body, query.type)];
+    const fresh = page.filter((entity) => !seen.has(keyOf(entity)));
     path = nextPage(body);
+    if ((page.length > 0 && fresh.length === 0) || (path !== undefined && visited.has(path))) {
+      const { name } = rest.manager;
+      throw failure('FAILED', `the backup system ${name} gave the same page again when asked to ${query.purpose}`);
+    }
+    for (const entity of fresh) seen.add(keyOf(entity));
+    yield* fresh;
   }
 }
+
+/** An entity without an id is a thing of its own. */
+const keyOf = (entity: XmlElement): string => urnKey(attribute(entity, 'UID') ?? crypto.randomUUID());
 
 function firstPage({ type, filter, sortAsc, pageSize = PAGE_SIZE }: Query): string {
   const parameters = { type, format: 'Entities', sortAsc, pageSize: String(pageSize), page: '1', filter };

@@ -4,6 +4,7 @@
  */
 import { type CallContext, ExternalSystemError } from '../../calls.ts';
 import type { CopyRef, FoundSession, LostStart, ProtectedVm } from '../backup-system.ts';
+import { lookAfter } from '../look-after.ts';
 import { jobById } from './jobs.ts';
 import { linkedId } from './links.ts';
 import { failure, isAbsent, refused } from './refusal.ts';
@@ -63,7 +64,8 @@ export async function startRestore(
     const isFailedTask = error instanceof ExternalSystemError && error.kind === 'FAILED' && error.status === undefined;
     if (!isFailedTask) throw error;
     // A task that failed has been seen to have its effect all the same; without one nothing was begun.
-    const begun = (await factsSince(veeam, context, 'RestoreSession', since)).filter((one) => isOf(one, copy.vendorId));
+    const sessions = await lookAfter(error, () => factsSince(veeam, context, 'RestoreSession', since));
+    const begun = sessions.filter((one) => isOf(one, copy.vendorId));
     if (begun.length > 0) throw failure('NO_ANSWER', error.message, error.vendorMessage);
     throw refused(error.message);
   }

@@ -23,7 +23,7 @@ export type ChangeEnd =
   | { readonly known: false; readonly why: ExternalSystemError };
 
 /**
- * Makes a change and follows its task.
+ * Makes a change and follows its task, whatever the signal says: nobody would know what became of it.
  * @param timeoutSeconds how long the task is followed.
  * @throws ExternalSystemError when it was refused or failed: `FAILED` with the vendor's words for a task that failed,
  * since nobody says whether it would fail again.
@@ -60,6 +60,7 @@ async function followed(
     return { known: false, why: failure('NO_ANSWER', `${called} began a task without an id to ${purpose}`) };
   }
   const path = `/tasks/${encodeURIComponent(id)}`;
+  const patient: CallContext = { ...context, signal: new AbortController().signal };
   const deadline = performance.now() + timeoutSeconds * 1_000;
   let task: XmlElement | undefined = first;
   for (let pause = FIRST_POLL_MS; ; pause = Math.min(2 * pause, LONGEST_POLL_MS)) {
@@ -68,9 +69,9 @@ async function followed(
       const why = failure('NO_ANSWER', `${called} is still at work after ${timeoutSeconds} s to ${purpose}`);
       return { known: false, why };
     }
-    await sleep(pause, undefined, { signal: context.signal }).catch(() => context.signal.throwIfAborted());
+    await sleep(pause);
     try {
-      task = (await rest.readIn(session, context, path, purpose)).body;
+      task = (await rest.readIn(session, patient, path, purpose)).body;
     } catch (error) {
       if (!(error instanceof ExternalSystemError)) throw error;
       if (isTaskGone(error)) {
@@ -81,7 +82,7 @@ async function followed(
       task = undefined;
     }
   }
-  await rest.forget(session, context, path);
+  await rest.forget(session, patient, path);
   const result = child(task, 'Result');
   if (attribute(result, 'Success')?.toLowerCase() === 'false') {
     const words = textOf(result, 'Message') ?? 'no reason given';

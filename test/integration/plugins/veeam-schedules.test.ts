@@ -192,7 +192,43 @@ describe('a process that dies', () => {
   });
 });
 
+test('a cancelled attempt waits for what it has begun, and begins nothing more', async () => {
+  const vm = await world.deploy('cancelled');
+  const stop = new AbortController();
+  const context: CallContext & { writes: number } = {
+    ...openContext(),
+    signal: stop.signal,
+    async beforeWrite() {
+      this.writes += 1;
+      stop.abort(new Error('cancelled'));
+    },
+  };
+  await expect(world.connect().applySchedule(context, vm, NIGHTLY, undefined)).rejects.toThrow('cancelled');
+  expect(context.writes).toBe(1);
+  expect(await world.job(vm)).toBeDefined();
+  await world.connect().removeSchedule(openContext(), vm, undefined);
+  expect(await world.job(vm)).toBeUndefined();
+});
+
 describe('an answer that is lost', () => {
+  test('and cannot be looked after is as unknown as it was', async () => {
+    const vm = await world.deploy('lost-and-gone');
+    const context: CallContext & { writes: number } = {
+      ...openContext(),
+      async beforeWrite() {
+        this.writes += 1;
+        if (this.writes !== 2) return;
+        await world.fault({ method: 'POST', path: '/includes$', when: 'after', times: 1, action: { drop: true } });
+        await world.fault({ method: 'GET', path: '/includes$', when: 'before', action: { drop: true } });
+      },
+    };
+    const veeam = world.connect();
+    await expect(veeam.applySchedule(context, vm, NIGHTLY, undefined)).rejects.toMatchObject({ kind: 'NO_ANSWER' });
+    await world.healthy();
+    const ref = await veeam.applySchedule(openContext(), vm, NIGHTLY, undefined);
+    await onlyJob(vm, ref.vmRef);
+  });
+
   test.each([
     ['the clone', { method: 'POST', path: 'action=clone' }],
     ['the VM', { method: 'POST', path: '/includes$' }],

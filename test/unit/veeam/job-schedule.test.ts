@@ -194,6 +194,7 @@ describe('a schedule that Veeam cannot have is refused', () => {
     ['DEFINED_HOUR', scheduleOf({ subtype: 'DEFINED_HOUR', time: '2026-01-01T00:00' })],
     ['disks', scheduleOf({ disks: ['Hard disk 1'] })],
     ['replication', scheduleOf({}, { replication: true })],
+    ['Mars/Olympus', scheduleOf({}, { timeZone: 'Mars/Olympus' })],
     ['COMPLETE', scheduleOf({ type: 'SNAPSHOT' })],
     ['1 to 23', scheduleOf({ subtype: 'HOURLY', time: '24' })],
     ['1 to 23', scheduleOf({ subtype: 'HOURLY', time: '0' })],

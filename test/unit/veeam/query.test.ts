@@ -10,6 +10,7 @@ const context: CallContext = { signal: new AbortController().signal, beforeWrite
 function serving(pages: readonly string[]): { readonly rest: VeeamRest; readonly asked: string[] } {
   const asked: string[] = [];
   const rest = {
+    manager: { name: 'veeam-1' },
     read: async (_: CallContext, path: string) => {
       asked.push(path);
       return { status: 200, body: parseXml(pages[asked.length - 1] ?? '<QueryResult/>'), date: undefined, headers: {} };
@@ -46,10 +47,14 @@ describe('the pages of a query', () => {
     expect(await read(rest)).toEqual(['1', '2', '3', '4']);
   });
 
-  test('end where the server leads in a circle', async () => {
-    const { rest, asked } = serving([page(['1'], '/api/query?page=2'), page(['1'], '/api/query?page=2'), page(['9'])]);
-    expect(await read(rest)).toEqual(['1']);
-    expect(asked).toHaveLength(2);
+  test.each([
+    ['leads in a circle', [page(['1'], '/api/query?page=2'), page(['2'], '/api/query?page=2'), page(['9'])]],
+    ['shows a page again', [page(['1'], '/api/query?page=2'), page(['1'], '/api/query?page=3'), page(['9'])]],
+  ])('are no whole list when the server %s', async (_, pages) => {
+    await expect(read(serving(pages).rest)).rejects.toMatchObject({
+      kind: 'FAILED',
+      message: expect.stringContaining('same page again'),
+    });
   });
 
   test('are found in the shape of older versions too', async () => {
