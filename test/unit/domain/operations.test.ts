@@ -14,6 +14,7 @@ import {
   TERMINAL_STATES,
   tail,
   workflowId,
+  recoveryMode,
 } from '../../../domain/operations.ts';
 import { cleanupSteps, residueOf, type ResiduePlace, wayOfCleaning } from '../../../domain/residue.ts';
 import { VM_STATES, type VmState } from '../../../domain/virtual-machines.ts';
@@ -80,6 +81,23 @@ describe('operations', () => {
   test('begin and end with events of their own', () => {
     const actions = OPERATION_KINDS.flatMap((kind) => [OPERATION_ACTIONS[kind].begin, OPERATION_ACTIONS[kind].end]);
     expect(new Set(actions).size).toBe(actions.length);
+  });
+});
+
+describe('an operation whose run was lost', () => {
+  const lost = { origin: 'HOLDFAST', crossed: false, sessionPossible: false, undoing: false } as const;
+
+  test('goes forward when it takes nothing back', () => {
+    expect(recoveryMode({ ...lost, kind: 'CLEANUP' })).toBe('FORWARD');
+    expect(recoveryMode({ ...lost, kind: 'SCHEDULE_REFRESH' })).toBe('FORWARD');
+    expect(recoveryMode({ ...lost, kind: 'UNDEPLOY', crossed: true })).toBe('FORWARD');
+  });
+
+  test('is watched on when it may have a session, else undone', () => {
+    expect(recoveryMode({ ...lost, kind: 'RESTORE', sessionPossible: true })).toBe('WATCH');
+    expect(recoveryMode({ ...lost, kind: 'RESTORE', origin: 'BACKUP_SYSTEM' })).toBe('WATCH');
+    expect(recoveryMode({ ...lost, kind: 'RESTORE' })).toBe('UNDO');
+    expect(recoveryMode({ ...lost, kind: 'DEPLOY' })).toBe('UNDO');
   });
 });
 

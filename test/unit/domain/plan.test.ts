@@ -42,6 +42,25 @@ describe('a plan', () => {
     });
   });
 
+  test('of a restore replaces the machine only where the backup system makes one of its own', () => {
+    const plan = (restoresAsNewMachine: boolean) =>
+      planSteps({ ...nothing, kind: 'RESTORE', managerId: 'm1', restoresAsNewMachine }).find(
+        ({ name }) => name === 'REPLACE',
+      );
+    expect(plan(true)).toMatchObject({ skip: null });
+    expect(plan(false)).toMatchObject({ skip: 'the backup system restores into the virtual machine itself' });
+  });
+
+  test('of a restore at the console never replaces a machine', () => {
+    const steps = planSteps({ ...nothing, kind: 'RESTORE', origin: 'BACKUP_SYSTEM', restoresAsNewMachine: true });
+    expect(steps.map(({ name }) => name)).not.toContain('REPLACE');
+  });
+
+  test('of a refresh applies the schedule again, though it stays as it is', () => {
+    const intention = { currentSchedules: [schedule('m1')], desiredSchedules: [schedule('m1')] };
+    expect(taken({ kind: 'SCHEDULE_REFRESH', ...intention })).toEqual(['BACKUP_SCHEDULE in m1']);
+  });
+
   test('of an undeploy removes the schedules first', () => {
     expect(taken({ kind: 'UNDEPLOY', currentSchedules: [schedule('m1')] })).toEqual([
       'BACKUP_SCHEDULE in m1',
