@@ -3,7 +3,7 @@
  * the VM's name and marker from its first moment, so that it is found again whatever happens to the answer.
  * @module
  */
-import { type CallContext, ExternalSystemError } from '../../calls.ts';
+import { type CallContext, ExternalSystemError, type NamingContext } from '../../calls.ts';
 import { lookAfter } from '../look-after.ts';
 import { type Job, jobById, jobsNamed } from './jobs.ts';
 import { linkedId } from './links.ts';
@@ -19,12 +19,9 @@ import { element } from './xml.ts';
  * Whether a clone of that name may still appear: one was begun, and what became of it is not known. Until the settling
  * time is over nobody may believe that there is none.
  */
-export function mayAppear({ memory, config }: Veeam, name: string): boolean {
-  const begun = memory.settling.get(name);
-  if (begun === undefined) return false;
-  if (performance.now() - begun < config.cloneSettlingSeconds * 1_000) return true;
-  memory.settling.delete(name);
-  return false;
+export async function mayAppear({ config }: Veeam, { namedWrites }: NamingContext, name: string): Promise<boolean> {
+  const age = await namedWrites.unsettledFor(name);
+  return age !== undefined && age < config.cloneSettlingSeconds * 1_000;
 }
 
 /** The error of whoever finds no job of that name while one may still appear. */
@@ -43,12 +40,13 @@ export function stillSettling({ rest, config }: Veeam, name: string): ExternalSy
  */
 export async function clonedJob(
   veeam: Veeam,
-  context: CallContext,
+  context: NamingContext,
   template: Job,
   policyCode: string,
   vm: { readonly id: string; readonly jobName: string },
 ): Promise<Job> {
-  const { rest, config, memory } = veeam;
+  const { rest, config } = veeam;
+  const { namedWrites } = context;
   const name = vm.jobName;
   const purpose = `clone the template ${template.name} as ${name}`;
   const body = element('JobCloneSpec', [
@@ -59,19 +57,26 @@ export async function clonedJob(
       element('Description', description(vm.id, template.name)),
     ]),
   ]);
-  memory.settling.set(name, performance.now());
+  const noted: CallContext = {
+    ...context,
+    // Noted once it is permitted: what is not permitted is not sent.
+    beforeWrite: async () => {
+      await context.beforeWrite();
+      await namedWrites.begin(name);
+    },
+  };
   let id: string | undefined;
   let why: ExternalSystemError | undefined;
   try {
     const path = `/jobs/${template.id}?action=clone`;
-    const end = await change(rest, context, config.taskTimeoutSeconds, { method: 'POST', path, body, purpose });
+    const end = await change(rest, noted, config.taskTimeoutSeconds, { method: 'POST', path, body, purpose });
     if (end.known) id = end.task && linkedId(end.task, 'Job', 'Related');
     else ({ why } = end);
   } catch (error) {
     if (!(error instanceof ExternalSystemError)) throw error;
     // A clone that was reported as failed has been seen to exist all the same.
     const job = await lookAfter(error, () => markedJob(veeam, context, vm));
-    memory.settling.delete(name);
+    await namedWrites.settle(name, job === undefined ? 'ABSENT' : 'FOUND');
     if (job === undefined) throw error;
     return job;
   }
@@ -85,7 +90,7 @@ export async function clonedJob(
       why ?? failure('FAILED', `the backup system ${rest.manager.name} does not show the job ${name} after it was made`)
     );
   }
-  memory.settling.delete(name);
+  await namedWrites.settle(name, 'FOUND');
   return job;
 }
 

@@ -32,9 +32,7 @@ export function veeamPlugin(options: { readonly clock: () => Date; readonly conf
     const of = createHmac('sha256', key).update(JSON.stringify(parts)).digest('base64');
     const before = kept.get(manager.id);
     if (before?.of === of) return before.veeam;
-    // A clone that may still appear is not forgotten with a password.
-    const memory = before?.veeam.memory ?? emptyMemory();
-    const veeam = { rest: veeamRest(manager, clock), config, memory, clock };
+    const veeam = { rest: veeamRest(manager, clock), config, memory: emptyMemory(), clock };
     kept.set(manager.id, { of, veeam });
     return veeam;
   };

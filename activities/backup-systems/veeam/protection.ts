@@ -5,7 +5,7 @@
 import { z } from 'zod';
 import type { ScheduleRef } from '../../../db/columns.ts';
 import type { BackupSchedule } from '../../../domain/schedules.ts';
-import type { CallContext } from '../../calls.ts';
+import type { CallContext, NamingContext } from '../../calls.ts';
 import type { ProtectedVm } from '../backup-system.ts';
 import { lookAfter } from '../look-after.ts';
 import { clonedJob, mayAppear, stillSettling } from './cloning.ts';
@@ -31,7 +31,7 @@ const Made = z.object({ jobUid: z.string(), jobName: z.string() });
  */
 export async function applySchedule(
   veeam: Veeam,
-  context: CallContext,
+  context: NamingContext,
   vm: ProtectedVm,
   schedule: BackupSchedule,
   previous: ScheduleRef | undefined,
@@ -50,7 +50,7 @@ export async function applySchedule(
   let job = isOther ? undefined : existing;
   if (job === undefined) {
     const name = jobName(veeam.config.jobName, vm.id);
-    if (!isOther && mayAppear(veeam, name)) throw stillSettling(veeam, name);
+    if (!isOther && (await mayAppear(veeam, context, name))) throw stillSettling(veeam, name);
     if (template === undefined) throw new Error('a job is cloned from a template');
     job = await clonedJob(veeam, context, template, plan.policyCode, { id: vm.id, jobName: name });
   }
@@ -77,7 +77,7 @@ export async function applySchedule(
  */
 export async function removeSchedule(
   veeam: Veeam,
-  context: CallContext,
+  context: NamingContext,
   vm: ProtectedVm,
   ref: ScheduleRef | undefined,
 ): Promise<void> {
@@ -85,8 +85,8 @@ export async function removeSchedule(
   for (const job of jobs) await removeJob(veeam, context, job);
   if (foreign !== undefined && ref !== undefined) throw foreignJob(veeam, foreign, vm);
   const name = jobName(veeam.config.jobName, vm.id);
-  if (jobs.length > 0) veeam.memory.settling.delete(name);
-  else if (mayAppear(veeam, name)) throw stillSettling(veeam, name);
+  if (jobs.length > 0) await context.namedWrites.settle(name, 'FOUND');
+  else if (await mayAppear(veeam, context, name)) throw stillSettling(veeam, name);
 }
 
 interface OwnJobs {

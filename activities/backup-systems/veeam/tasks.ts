@@ -5,7 +5,7 @@
  * @module
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type CallContext, ExternalSystemError } from '../../calls.ts';
+import { type CallContext, ExternalSystemError, VENDOR_CALL_LIMIT_MS } from '../../calls.ts';
 import { Document, type Session } from './login.ts';
 import { failure, isLost } from './refusal.ts';
 import type { VeeamRest, Write } from './rest.ts';
@@ -23,7 +23,7 @@ export type ChangeEnd =
   | { readonly known: false; readonly why: ExternalSystemError };
 
 /**
- * Makes a change and follows its task, whatever the signal says: nobody would know what became of it.
+ * Makes a change and follows its task, also for a while after the signal to stop: nobody else would know what became of it.
  * @param timeoutSeconds how long the task is followed.
  * @throws ExternalSystemError when it was refused or failed: `FAILED` with the vendor's words for a task that failed,
  * since nobody says whether it would fail again.
@@ -61,13 +61,17 @@ async function followed(
   }
   const path = `/tasks/${encodeURIComponent(id)}`;
   const patient: CallContext = { ...context, signal: new AbortController().signal };
-  const deadline = performance.now() + timeoutSeconds * 1_000;
+  let deadline = performance.now() + timeoutSeconds * 1_000;
   let task: XmlElement | undefined = first;
   for (let pause = FIRST_POLL_MS; ; pause = Math.min(2 * pause, LONGEST_POLL_MS)) {
     if (task !== undefined && textOf(task, 'State')?.toLowerCase() === 'finished') break;
+    // One that shall stop waits no longer than for a call: its process may be about to end.
+    if (context.signal.aborted) deadline = Math.min(deadline, performance.now() + VENDOR_CALL_LIMIT_MS);
     if (performance.now() >= deadline) {
-      const why = failure('NO_ANSWER', `${called} is still at work after ${timeoutSeconds} s to ${purpose}`);
-      return { known: false, why };
+      return {
+        known: false,
+        why: failure('NO_ANSWER', `${called} was still at work to ${purpose} when the time was over`),
+      };
     }
     await sleep(pause);
     try {

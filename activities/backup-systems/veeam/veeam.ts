@@ -7,12 +7,9 @@ import type { VeeamConfig } from './config.ts';
 import type { VeeamRest } from './rest.ts';
 
 /**
- * What one process remembers of a manager. None of it is needed for the truth: it saves calls, and it knows of clones
- * whose answer never came.
+ * What one process remembers of a manager. None of it is needed for the truth: it saves calls.
  */
 export interface Memory {
-  /** When clones without a known end were begun, by the names of their jobs; milliseconds of a monotonic clock. */
-  readonly settling: Map<string, number>;
   /** When sessions that are running began, by their keys. */
   readonly running: Map<string, Date>;
   /** The VMs of restore points, by the points' keys. */
@@ -50,5 +47,5 @@ export function remember<T>(map: Map<string, T>, key: string, value: T): void {
 
 /** Nothing remembered. */
 export function emptyMemory(): Memory {
-  return { settling: new Map(), running: new Map(), pointVms: new Map(), jobVms: new Map(), look: undefined };
+  return { running: new Map(), pointVms: new Map(), jobVms: new Map(), look: undefined };
 }
