@@ -22,6 +22,24 @@ export interface CallContext {
 }
 
 /**
+ * What is known of writes that make something under a name. Such a thing may appear long after the answer was lost, also
+ * when the process that asked for it has died: an absence means nothing until the vendor's settling time is over.
+ */
+export interface NamedWrites {
+  /** Notes that a write of that name is about to be sent. */
+  begin(name: string): Promise<void>;
+  /** Notes what became of the writes of that name: the thing is there, or was certainly not made. */
+  settle(name: string, outcome: 'FOUND' | 'ABSENT'): Promise<void>;
+  /** How long ago one was begun of which nobody knows what became, in milliseconds; `undefined`: there is none. */
+  unsettledFor(name: string): Promise<number | undefined>;
+}
+
+/** Handed to methods that make things under a name. */
+export interface NamingContext extends CallContext {
+  readonly namedWrites: NamedWrites;
+}
+
+/**
  * How a call to another system failed, which decides what is done about it:
  * - `REFUSED`: it understood and said no; the same call will be refused again.
  * - `LOGIN_REFUSED`: the credentials are not accepted.

@@ -10,6 +10,7 @@ import type { BackupSchedule } from '../domain/schedules.ts';
 import type { StepActivities, StepInput } from '../workflows/contract.ts';
 import type { ProtectedVm } from './backup-systems/backup-system.ts';
 import type { Dependencies } from './dependencies.ts';
+import { namingCall } from './named-writes.ts';
 import { forward, type StepAttempt, type StepOutcome } from './recorded-step.ts';
 
 /** The VM as a backup manager sees it. */
@@ -34,11 +35,12 @@ export async function bringSchedule(
   const vm = await protectedVm(deps, attempt, managerId);
   const existing = await existingSchedule(deps.db, attempt.vm.id, managerId);
   await attempt.keepForUndo({ schedule: existing?.schedule ?? null, scheduleRef: existing?.ref ?? null });
+  const call = namingCall(deps, attempt, managerId);
   if (wanted === undefined) {
-    await manager.system.removeSchedule(attempt.call, vm, existing?.ref);
+    await manager.system.removeSchedule(call, vm, existing?.ref);
     return { made: { schedule: null, scheduleRef: null } };
   }
-  const scheduleRef = await manager.system.applySchedule(attempt.call, vm, wanted, existing?.ref);
+  const scheduleRef = await manager.system.applySchedule(call, vm, wanted, existing?.ref);
   const reference = { vmId: vm.id, system: 'BACKUP_SYSTEM', systemId: managerId, ref: scheduleRef.vmRef } as const;
   return { made: { schedule: wanted, scheduleRef }, reference };
 }

@@ -12,6 +12,7 @@ import type { UndoInput } from '../workflows/contract.ts';
 import type { Dependencies } from './dependencies.ts';
 import type { PreviousHardware } from './hypervisors/hypervisor.ts';
 import { hypervisorOf, labelsOf, requestedDiskChanges } from './lifecycle.ts';
+import { namingCall } from './named-writes.ts';
 import { NotYet, type StepAttempt, undo } from './recorded-step.ts';
 import { bringSchedule, protectedVm } from './schedules.ts';
 import { begunBackup, LOOK_AGAIN_MS } from './sessions.ts';
@@ -79,7 +80,8 @@ async function undoSchedule(deps: Dependencies, attempt: StepAttempt, input: Und
   if (before.schedule === null || before.schedule === undefined) {
     const manager = await deps.managers.connect(input.managerId);
     const vm = await protectedVm(deps, attempt, input.managerId);
-    await manager.system.removeSchedule(attempt.call, vm, attempt.step.made?.scheduleRef ?? undefined);
+    const call = namingCall(deps, attempt, input.managerId);
+    await manager.system.removeSchedule(call, vm, attempt.step.made?.scheduleRef ?? undefined);
     return 'DONE';
   }
   const outcome = await bringSchedule(deps, attempt, input.managerId, before.schedule);

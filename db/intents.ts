@@ -1,12 +1,12 @@
 /**
  * Intents: a write that cannot be named is recorded before it is made, claimed by one attempt, and from then on only
- * searched for.
+ * searched for. One that can be named is recorded too: it may appear long after its answer was lost.
  * @module
  */
-import { type Selectable, sql } from 'kysely';
+import { type ExpressionBuilder, type Selectable, sql } from 'kysely';
 import type { IntentKind, IntentSubject } from './columns.ts';
 import { plannedOnce, type Queryable } from './connect.ts';
-import type { IntentTable } from './schema.ts';
+import type { DB, IntentTable } from './schema.ts';
 
 export type IntentRow = Selectable<IntentTable>;
 
@@ -28,7 +28,9 @@ export async function openIntent(
       manager_id: intent.managerId,
       kind: intent.kind,
     })
-    .onConflict((conflict) => conflict.columns(['operation_id', 'kind']).where('resolved_at', 'is', null).doNothing())
+    .onConflict((conflict) =>
+      conflict.columns(['operation_id', 'manager_id', 'kind']).where('resolved_at', 'is', null).doNothing(),
+    )
     .execute();
   return db
     .selectFrom('intent')
@@ -113,6 +115,7 @@ export async function vmsWithOpenIntent(db: Queryable, managerId: string): Promi
     .where('i.manager_id', '=', managerId)
     .where('i.resolved_at', 'is', null)
     .where('i.claimed_at', 'is not', null)
+    .where('i.kind', '!=', 'NAMED_WRITE')
     // Once the operation has ended nobody looks for it any more: what turns up is adopted.
     .where('o.finished_at', 'is', null)
     .execute();
@@ -133,13 +136,67 @@ export async function closeIntents(db: Queryable, operationId: string): Promise<
     .execute();
 }
 
-/** The intent of the operation whose write was made, or may have been, while nobody knows yet what became of it. */
+/** The intent of the operation whose start was sent, or may have been, while nobody knows yet what became of it. */
 export function claimedIntent(db: Queryable, operationId: string): Promise<IntentRow | undefined> {
   return db
     .selectFrom('intent')
     .selectAll()
     .where('operation_id', '=', operationId)
+    .where('kind', '!=', 'NAMED_WRITE')
     .where('claimed_at', 'is not', null)
     .where('resolved_at', 'is', null)
     .executeTakeFirst();
+}
+
+/** What is written under a name for a VM in one backup system. */
+export interface NamedWrite {
+  readonly vmId: string;
+  readonly managerId: string;
+  readonly name: string;
+}
+
+/** Notes, before it is sent, that the operation makes something under that name. */
+export async function beginNamedWrite(
+  db: Queryable,
+  { vmId, managerId, name }: NamedWrite,
+  by: { readonly operationId: string; readonly epoch: number },
+): Promise<void> {
+  const claim = { claimed_at: sql<Date>`now()`, claimed_epoch: by.epoch, subject: JSON.stringify({ name }) };
+  await db
+    .insertInto('intent')
+    .values({ operation_id: by.operationId, vm_id: vmId, manager_id: managerId, kind: 'NAMED_WRITE', ...claim })
+    .onConflict((conflict) =>
+      conflict.columns(['operation_id', 'manager_id', 'kind']).where('resolved_at', 'is', null).doUpdateSet(claim),
+    )
+    .execute();
+}
+
+/** Notes that what became of every write of that name is known, also of those whose operation has ended. */
+export async function settleNamedWrite(db: Queryable, write: NamedWrite, outcome: 'FOUND' | 'ABSENT'): Promise<void> {
+  await db.updateTable('intent').set({ resolved_at: sql<Date>`now()`, outcome }).where(unsettled(write)).execute();
+}
+
+/**
+ * How long ago the newest write of that name was begun of which nobody knows what became, by the database's clock.
+ * @returns milliseconds; `undefined` when there is none.
+ */
+export async function unsettledNamedWrite(db: Queryable, write: NamedWrite): Promise<number | undefined> {
+  const row = await db
+    .selectFrom('intent')
+    .select(sql<number | null>`(extract(epoch from now() - max(claimed_at)) * 1000)::float8`.as('age_ms'))
+    .where(unsettled(write))
+    .executeTakeFirst();
+  return row?.age_ms ?? undefined;
+}
+
+/** Writes of that name that nobody knows the end of. */
+function unsettled({ vmId, managerId, name }: NamedWrite) {
+  return (eb: ExpressionBuilder<DB, 'intent'>) =>
+    eb.and([
+      eb('vm_id', '=', vmId),
+      eb('manager_id', '=', managerId),
+      eb('kind', '=', 'NAMED_WRITE'),
+      eb(sql<string>`subject ->> 'name'`, '=', name),
+      eb.or([eb('resolved_at', 'is', null), eb('outcome', '=', 'UNKNOWN')]),
+    ]);
 }

@@ -6,7 +6,7 @@
 import { heartbeat } from '@temporalio/activity';
 import { Kysely, PostgresDialect } from 'kysely';
 import pg from 'pg';
-import type { CallContext } from '../../activities/calls.ts';
+import type { NamingContext } from '../../activities/calls.ts';
 import type { Dependencies } from '../../activities/dependencies.ts';
 import type { VmIdentity } from '../../activities/hypervisors/hypervisor.ts';
 import { createActivities } from '../../activities/index.ts';
@@ -66,10 +66,15 @@ export function databaseWithoutEvents(url: string, poolSize: number): Database {
 
 /** The same calls to the ports, without a word in the database. */
 function unrecordedSteps(deps: Dependencies): Partial<StepActivities> {
-  const call: CallContext = {
+  const call: NamingContext = {
     signal: new AbortController().signal,
     beforeWrite: () => Promise.resolve(),
     progress: (note) => heartbeat(note),
+    namedWrites: {
+      begin: () => Promise.resolve(),
+      settle: () => Promise.resolve(),
+      unsettledFor: () => Promise.resolve(undefined),
+    },
   };
   const hypervisor = instantHypervisor(unchecked);
   const on = (effect: (vm: VmIdentity) => Promise<unknown>) => async (step: StepInput) => {

@@ -10,7 +10,8 @@ import {
   type ResultReport,
   type SessionReport,
 } from '../../activities/backup-systems/backup-system.ts';
-import type { CallContext } from '../../activities/calls.ts';
+import { rememberedWrites } from '../named-writes.ts';
+import type { NamingContext } from '../../activities/calls.ts';
 import type { BackupPluginType } from '../../domain/plugin-types.ts';
 import type { BackupSchedule, ScheduledBackup, ScheduledPolicy } from '../../domain/schedules.ts';
 import type { PluginUnderTest } from './plugin-under-test.ts';
@@ -18,11 +19,12 @@ import type { PluginUnderTest } from './plugin-under-test.ts';
 export const BEGINNING = new Date(0);
 
 /** A context that permits everything; `writes` counts the permissions that were asked for. */
-export function openContext(): CallContext & { writes: number } {
+export function openContext(): NamingContext & { writes: number } {
   return {
     signal: new AbortController().signal,
     progress: () => {},
     writes: 0,
+    namedWrites: rememberedWrites,
     async beforeWrite() {
       this.writes += 1;
     },
@@ -30,7 +32,7 @@ export function openContext(): CallContext & { writes: number } {
 }
 
 /** A context whose permissions end: the write of that number is not permitted any more. */
-export function fencedContext(write: number): CallContext {
+export function fencedContext(write: number): NamingContext {
   let asked = 0;
   return {
     ...openContext(),

@@ -4,7 +4,7 @@
  * @module
  */
 import type { BackupSystem } from '../../activities/backup-systems/backup-system.ts';
-import type { CallContext } from '../../activities/calls.ts';
+import type { NamingContext } from '../../activities/calls.ts';
 import type { BackupPluginType } from '../../domain/plugin-types.ts';
 import type { Ability, PluginUnderTest } from './plugin-under-test.ts';
 import { READING } from './scenarios/reading.ts';
@@ -26,9 +26,9 @@ export interface Scenario {
 /** One performance of a scenario. */
 export interface Played {
   /** What is asked of the plugin; asked again after a failure, of a client that remembers nothing. */
-  act(system: BackupSystem, context: CallContext): Promise<void>;
+  act(system: BackupSystem, context: NamingContext): Promise<void>;
   /** What is asked after a failure in place of the same once more. */
-  giveUp?(system: BackupSystem, context: CallContext): Promise<void>;
+  giveUp?(system: BackupSystem, context: NamingContext): Promise<void>;
   /** What has become of it, without ids: the same whatever happened on the way. */
   outcome(): Promise<unknown>;
 }

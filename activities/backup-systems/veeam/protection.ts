@@ -47,9 +47,10 @@ export async function applySchedule(
   const template = isFresh || needsTemplate(plan) ? await templateJob(veeam, context, plan.policyCode) : undefined;
   // Of two jobs that lost answers have left, one goes on. Another template means another job: a clone cannot change it.
   for (const one of isOther ? own.jobs : extra) await removeJob(veeam, context, one);
+  const name = jobName(veeam.config.jobName, vm.id);
+  if (existing !== undefined) await context.namedWrites.settle(name, 'FOUND');
   let job = isOther ? undefined : existing;
   if (job === undefined) {
-    const name = jobName(veeam.config.jobName, vm.id);
     if (!isOther && (await mayAppear(veeam, context, name))) throw stillSettling(veeam, name);
     if (template === undefined) throw new Error('a job is cloned from a template');
     job = await clonedJob(veeam, context, template, plan.policyCode, { id: vm.id, jobName: name });

@@ -3,7 +3,7 @@
  * @module
  */
 import type { BackupSystem, LostStart, ProtectedVm } from '../../../activities/backup-systems/backup-system.ts';
-import { type CallContext, ExternalSystemError } from '../../../activities/calls.ts';
+import { type NamingContext, ExternalSystemError } from '../../../activities/calls.ts';
 import type { PluginUnderTest } from '../plugin-under-test.ts';
 import { backedUp, copyOf, ended, openContext, scheduled, until } from '../port-calls.ts';
 import type { Played, Scenario } from '../scenarios.ts';
@@ -21,7 +21,7 @@ function startedOnce(
   world: PluginUnderTest,
   vm: ProtectedVm,
   subject: Pick<LostStart, 'kind' | 'vendorVmRef' | 'vendorBackupId'>,
-  begin: (system: BackupSystem, context: CallContext) => Promise<Begun>,
+  begin: (system: BackupSystem, context: NamingContext) => Promise<Begun>,
 ): Pick<Played, 'act'> & { readonly sessionId: () => string } {
   let sessionId: string | undefined;
   let lost: LostStart | undefined;
@@ -31,6 +31,8 @@ function startedOnce(
       if (sessionId !== undefined) return;
       if (lost !== undefined) {
         const start = lost;
+        // What was asked may still be on its way; Holdfast believes that there is none after the plugin's quiet period.
+        await world.console.settled();
         const isThere = (await world.console.sessionCount(vm, subject.kind)) > 0;
         const look = () => system.findSession(context, start);
         const found = isThere ? await until(world, look, (answer) => answer !== 'NONE') : await look();
@@ -43,7 +45,7 @@ function startedOnce(
       const vendorTime = await system.serverTime(context);
       let isSent = false;
       try {
-        const sending: CallContext = {
+        const sending: NamingContext = {
           ...context,
           beforeWrite: async () => {
             await context.beforeWrite();

@@ -2,7 +2,8 @@
  * An Avamar server over a hypervisor, both simulated in this process, and the plugins that talk to them.
  * @module
  */
-import type { CallContext } from '../../../activities/calls.ts';
+import { rememberedWrites } from '../../named-writes.ts';
+import type { CallContext, NamingContext } from '../../../activities/calls.ts';
 import { loadAvamarConfig } from '../../../activities/backup-systems/avamar/config.ts';
 import { avamarPlugin } from '../../../activities/backup-systems/avamar/plugin.ts';
 import {
@@ -28,11 +29,12 @@ const HARDWARE = {
 };
 
 /** A context that permits everything; `writes` counts the permissions that were asked for. */
-export function openContext(): CallContext & { writes: number } {
+export function openContext(): NamingContext & { writes: number } {
   return {
     signal: new AbortController().signal,
     progress: () => {},
     writes: 0,
+    namedWrites: rememberedWrites,
     async beforeWrite() {
       this.writes += 1;
     },

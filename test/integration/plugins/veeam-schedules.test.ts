@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import type { CallContext } from '../../../activities/calls.ts';
+import type { NamingContext } from '../../../activities/calls.ts';
 import { daily, openContext, type SeenJob, scheduleOf, startVeeamWorld, type VeeamWorld } from './veeam-world.ts';
 
 let world: VeeamWorld;
@@ -26,7 +26,7 @@ async function onlyJob(vm: { readonly id: string }, reference: string): Promise<
 }
 
 /** A context that dies when it is asked for the permission to write number `at`. */
-function dyingAt(at: number): CallContext {
+function dyingAt(at: number): NamingContext {
   const context = openContext();
   return {
     ...context,
@@ -68,7 +68,7 @@ describe('a schedule', () => {
     await world.changeJob(template.id, { scheduleEnabled: true });
     const vm = await world.deploy('web-3');
     const seen: string[] = [];
-    const context: CallContext = {
+    const context: NamingContext = {
       ...openContext(),
       async beforeWrite() {
         const job = await world.job(vm);
@@ -195,7 +195,7 @@ describe('a process that dies', () => {
 test('a cancelled attempt waits for what it has begun, and begins nothing more', async () => {
   const vm = await world.deploy('cancelled');
   const stop = new AbortController();
-  const context: CallContext & { writes: number } = {
+  const context: NamingContext & { writes: number } = {
     ...openContext(),
     signal: stop.signal,
     async beforeWrite() {
@@ -213,7 +213,7 @@ test('a cancelled attempt waits for what it has begun, and begins nothing more',
 describe('an answer that is lost', () => {
   test('and cannot be looked after is as unknown as it was', async () => {
     const vm = await world.deploy('lost-and-gone');
-    const context: CallContext & { writes: number } = {
+    const context: NamingContext & { writes: number } = {
       ...openContext(),
       async beforeWrite() {
         this.writes += 1;
@@ -417,7 +417,7 @@ describe('a session that ends in the middle', () => {
   test.each([3, 8, 15])('is begun again, and the call is made once more (call %i)', async (call) => {
     const vm = await world.deploy(`ends-${call}`);
     let calls = 0;
-    const context: CallContext = {
+    const context: NamingContext = {
       ...openContext(),
       progress: () => {
         calls += 1;
