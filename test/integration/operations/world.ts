@@ -322,6 +322,8 @@ export async function startWorld(options: { readonly backupSeconds?: number } = 
       (await get(`${hypervisor.url}/_simulator/effects`))['effects'] ?? [],
     breakHypervisor: (fault: Fault) => post(`${hypervisor.url}/_simulator/faults`, fault),
     breakAvamar: (fault: Fault) => post(`${avamar.url}/_simulator/faults`, fault),
+    /** How many faults of Avamar are still to come. */
+    avamarFaults: async (): Promise<number> => (await faultsOf(avamar.url)).length,
     mendAvamar: () => mend(avamar.url),
     mendHypervisor: () => mend(hypervisor.url),
     /** Waits until the hypervisor holds a request that a fault of action `hold` matches. */
@@ -374,7 +376,10 @@ export async function until<T>(
 
 /** How many requests a simulator holds. */
 async function holding(url: string): Promise<number> {
+  return (await faultsOf(url)).reduce((sum, fault) => sum + fault.holding, 0);
+}
+
+async function faultsOf(url: string): Promise<{ readonly holding: number }[]> {
   const answer = await fetch(`${url}/_simulator/faults`);
-  const { faults } = (await answer.json()) as { faults: { holding: number }[] };
-  return faults.reduce((sum, fault) => sum + fault.holding, 0);
+  return ((await answer.json()) as { faults: { holding: number }[] }).faults;
 }
