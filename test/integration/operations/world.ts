@@ -58,8 +58,14 @@ export interface Fault {
 
 export type World = Awaited<ReturnType<typeof startWorld>>;
 
-/** Starts everything; each world has a database and queues of its own. */
-export async function startWorld(options: { readonly backupSeconds?: number } = {}) {
+/**
+ * Starts everything; each world has a database and queues of its own.
+ * @param options.clock what the worker takes the time to be; by default it is right.
+ * @param options.undoRetryMs how long an undo is tried.
+ */
+export async function startWorld(
+  options: { readonly backupSeconds?: number; readonly clock?: () => Date; readonly undoRetryMs?: number } = {},
+) {
   const folder = mkdtempSync(join(tmpdir(), 'holdfast-test-world-'));
   const database = await testDatabase();
   const { db } = database;
@@ -77,11 +83,11 @@ export async function startWorld(options: { readonly backupSeconds?: number } = 
   const taskQueue = `test-${randomUUID()}`;
   const periodicTaskQueue = `${taskQueue}-periodic`;
   const sealing = openSealing({ masterKeyFile: undefined, dataDir: folder });
-  const limits = { stepRetryMs: 3_000, undoRetryMs: 6_000, startMs: 900_000 };
+  const limits = { stepRetryMs: 3_000, undoRetryMs: options.undoRetryMs ?? 6_000, startMs: 900_000 };
   const intervals = { reconcileMs: 500, watchMs: 250, resultsSyncMs: 1_000, expiryCheckMs: 3_600_000 };
   const log: string[] = [];
   const logger = pino({ level: 'debug' }, { write: (line: string) => log.push(line) });
-  const clock = () => new Date();
+  const clock = options.clock ?? (() => new Date());
   const deps: Dependencies = {
     db,
     client,
@@ -208,6 +214,22 @@ export async function startWorld(options: { readonly backupSeconds?: number } = 
       body: JSON.stringify(body),
     });
     if (!response.ok) throw new Error(`${url}: ${response.status} ${await response.text()}`);
+    return (await response.json().catch(() => undefined)) as unknown;
+  };
+  /** Keeps requests that match waiting on the server until they are let go. */
+  const hold = async (url: string, fault: Omit<Fault, 'action'>) => {
+    const { id } = (await post(`${url}/_simulator/faults`, { ...fault, action: { hold: true } })) as { id: number };
+    return {
+      held: () =>
+        until(
+          `a request to ${url} is held`,
+          async () => (await faultsOf(url)).find((one) => one.id === id)?.holding,
+          (holding) => holding === 1,
+        ),
+      letGo: async (): Promise<void> => {
+        await fetch(`${url}/_simulator/faults/${id}`, { method: 'DELETE' });
+      },
+    };
   };
 
   const operation = (id: string): Promise<OperationRow> =>
@@ -267,6 +289,13 @@ export async function startWorld(options: { readonly backupSeconds?: number } = 
     },
     /** What the operation left behind, in the order in which it was named. */
     residue,
+    /** Waits until the operation whose run was lost is another run's. */
+    takenOver: (operationId: string) =>
+      until(
+        'a recovery has taken over',
+        () => operation(operationId),
+        ({ recovery }) => recovery === 1,
+      ),
     /** What of that nobody has cleared yet. */
     uncleared: async (operationId: string) => (await residue(operationId)).filter((row) => row.cleared_at === null),
     /** How the run of the operation failed, as JSON. */
@@ -321,6 +350,7 @@ export async function startWorld(options: { readonly backupSeconds?: number } = 
     hypervisorEffects: async (): Promise<{ kind: string; id: string }[]> =>
       (await get(`${hypervisor.url}/_simulator/effects`))['effects'] ?? [],
     breakHypervisor: (fault: Fault) => post(`${hypervisor.url}/_simulator/faults`, fault),
+    holdHypervisor: (fault: Omit<Fault, 'action'>) => hold(hypervisor.url, fault),
     breakAvamar: (fault: Fault) => post(`${avamar.url}/_simulator/faults`, fault),
     /** How many faults of Avamar are still to come. */
     avamarFaults: async (): Promise<number> => (await faultsOf(avamar.url)).length,
@@ -379,7 +409,7 @@ async function holding(url: string): Promise<number> {
   return (await faultsOf(url)).reduce((sum, fault) => sum + fault.holding, 0);
 }
 
-async function faultsOf(url: string): Promise<{ readonly holding: number }[]> {
+async function faultsOf(url: string): Promise<{ readonly id: number; readonly holding: number }[]> {
   const answer = await fetch(`${url}/_simulator/faults`);
-  return ((await answer.json()) as { faults: { holding: number }[] }).faults;
+  return ((await answer.json()) as { faults: { id: number; holding: number }[] }).faults;
 }
