@@ -207,14 +207,14 @@ export async function startWorld(
     await fetch(`${url}/_simulator/faults`, { method: 'DELETE' });
   };
   const get = async (url: string) => (await (await fetch(url)).json()) as Record<string, never>;
-  const post = async (url: string, body: unknown) => {
+  const post = async (url: string, body: unknown): Promise<unknown> => {
     const response = await fetch(url, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify(body),
     });
     if (!response.ok) throw new Error(`${url}: ${response.status} ${await response.text()}`);
-    return (await response.json().catch(() => undefined)) as unknown;
+    return response.json().catch(() => undefined);
   };
   /** Keeps requests that match waiting on the server until they are let go. */
   const hold = async (url: string, fault: Omit<Fault, 'action'>) => {
