@@ -352,6 +352,7 @@ export async function startWorld(
     breakHypervisor: (fault: Fault) => post(`${hypervisor.url}/_simulator/faults`, fault),
     holdHypervisor: (fault: Omit<Fault, 'action'>) => hold(hypervisor.url, fault),
     breakAvamar: (fault: Fault) => post(`${avamar.url}/_simulator/faults`, fault),
+    holdAvamar: (fault: Omit<Fault, 'action'>) => hold(avamar.url, fault),
     /** How many faults of Avamar are still to come. */
     avamarFaults: async (): Promise<number> => (await faultsOf(avamar.url)).length,
     mendAvamar: () => mend(avamar.url),
