@@ -117,6 +117,11 @@ describe('an hour behind', () => {
 
   test('a backup that the backup system begins by itself is noticed while nothing else runs there', async () => {
     const vmId = await world.deployed('behind-watch', [gold]);
+    await until(
+      'Avamar has been looked at',
+      () => world.db.selectFrom('manager_watch').select('last_tick_at').executeTakeFirst(),
+      (watch) => watch?.last_tick_at instanceof Date,
+    );
     await world.backupsTake(8);
     const { content } = await world.avamar('GET', '/groups?domain=/&recursive=true&size=500');
     const group = content.find((candidate: { name: string }) => candidate.name.includes(vmId));
