@@ -6,7 +6,7 @@
 import { forgetHypervisorReference, type OperationContext, rememberReference } from '../db/operation-context.ts';
 import { settleSchedule } from '../db/vm-schedules.ts';
 import { setOutcomeKnown } from '../db/operations.ts';
-import { sessionEnded } from '../domain/results.ts';
+import { sessionEnded, sessionSucceeded } from '../domain/results.ts';
 import type { Hardware } from '../domain/virtual-machines.ts';
 import type { UndoInput } from '../workflows/contract.ts';
 import type { Dependencies } from './dependencies.ts';
@@ -14,6 +14,7 @@ import type { PreviousHardware } from './hypervisors/hypervisor.ts';
 import { hypervisorOf, labelsOf, requestedDiskChanges } from './lifecycle.ts';
 import { namingCall } from './named-writes.ts';
 import { NotYet, type StepAttempt, undo } from './recorded-step.ts';
+import { recordBackupOf } from './records.ts';
 import { bringSchedule, protectedVm } from './schedules.ts';
 import { begunBackup, LOOK_AGAIN_MS } from './sessions.ts';
 
@@ -102,7 +103,16 @@ async function undoSchedule(deps: Dependencies, attempt: StepAttempt, input: Und
  */
 async function stopBackup(deps: Dependencies, attempt: StepAttempt): Promise<'DONE' | 'SKIPPED'> {
   const session = await begunBackup(deps, attempt);
-  if (session === undefined || sessionEnded(session.state)) return 'SKIPPED';
+  if (session === undefined) return 'SKIPPED';
+  if (sessionEnded(session.state)) {
+    if (sessionSucceeded(session.state)) {
+      // As when the backup is recorded in its turn: one that cannot be looked at now follows with the next sync.
+      await recordBackupOf(deps, attempt.call, session, attempt.operation.enterprise_id).catch((error: unknown) =>
+        deps.logger.warn({ err: error, operationId: attempt.operation.id }, 'the backup could not be looked at'),
+      );
+    }
+    return 'SKIPPED';
+  }
   const known = session.state !== 'UNKNOWN';
   await setOutcomeKnown(deps.db, attempt.operation.id, known, 'nobody can say what became of the backup');
   const { system, name } = await deps.managers.connect(session.manager_id);

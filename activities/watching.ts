@@ -8,7 +8,7 @@ import { Context, heartbeat } from '@temporalio/activity';
 import { recordListedBackup } from '../db/results.ts';
 import { vmsByVendorRef } from '../db/operation-context.ts';
 import { setProgress } from '../db/operations.ts';
-import { type SessionRow, sessionsInFlight, updateSession } from '../db/sessions.ts';
+import { type SessionInFlight, sessionsInFlight, updateSession } from '../db/sessions.ts';
 import { certainSchedules } from '../db/vm-schedules.ts';
 import { beginTick, endTick, type TickEnd, type WatchRow, watchedVendorRefs, watchIsNeeded } from '../db/watches.ts';
 import type { PeriodicActivities, TickSummary, WatchInput } from '../workflows/contract.ts';
@@ -79,8 +79,7 @@ async function tick(deps: Dependencies, input: WatchInput): Promise<TickSummary>
 
 /** Whether the backup system is asked now: with sessions in flight each time, else only now and then. */
 async function isDue(deps: Dependencies, input: WatchInput, watch: WatchRow): Promise<boolean> {
-  const lastLook = watch.last_tick_at?.getTime() ?? 0;
-  if (deps.clock().getTime() - lastLook >= input.idleMs) return true;
+  if (watch.looked_ms_ago === null || watch.looked_ms_ago >= input.idleMs) return true;
   return (await sessionsInFlight(deps.db, input.managerId)).length > 0;
 }
 
@@ -120,12 +119,12 @@ async function look(
 
 async function recordNews(
   deps: Dependencies,
-  session: SessionRow,
+  session: SessionInFlight,
   report: SessionReport | undefined,
   tickNumber: number,
 ): Promise<void> {
   if (report === undefined) {
-    if (deps.clock().getTime() - session.last_seen_at.getTime() < UNLISTED_MS) return;
+    if (session.seen_ms_ago < UNLISTED_MS) return;
     await updateSession(deps.db, session, tickNumber, {
       state: 'UNKNOWN',
       progress: session.progress,
@@ -151,8 +150,8 @@ async function syncSome(
   call: CallContext,
   input: WatchInput,
   watch: WatchRow,
-): Promise<Pick<TickEnd, 'resultsCursor' | 'resultsSyncedAt'>> {
-  const due = deps.clock().getTime() - (watch.results_synced_at?.getTime() ?? 0) >= input.resultsSyncMs;
+): Promise<Pick<TickEnd, 'resultsCursor'>> {
+  const due = watch.synced_ms_ago === null || watch.synced_ms_ago >= input.resultsSyncMs;
   if (watch.results_cursor === null && !due) return {};
   if (watch.results_cursor === null) await requireSameSystem(manager, call);
   const refs = await watchedVendorRefs(deps.db, manager.id, watch.results_cursor ?? '', SYNC_PER_LOOK);
@@ -169,8 +168,7 @@ async function syncSome(
     // One that cannot be read must not keep the others from being read.
     for (const one of listed) await recordListedAlone(deps, manager, call, one, vms);
   }
-  const complete = refs.length < SYNC_PER_LOOK;
-  return complete ? { resultsCursor: null, resultsSyncedAt: deps.clock() } : { resultsCursor: refs.at(-1) ?? null };
+  return { resultsCursor: refs.length < SYNC_PER_LOOK ? null : (refs.at(-1) ?? null) };
 }
 
 type KnownVms = Awaited<ReturnType<typeof vmsByVendorRef>>;

@@ -36,10 +36,10 @@ export async function recordListedBackup(
   backup: ListedBackup,
   resultId: string | null,
 ): Promise<string> {
-  const known = await resultIdOf(trx, owner, backup);
-  const id = resultId ?? known ?? (await discoveredResult(trx, owner, backup));
-  // A sync saw the backup before its session's end was recorded: two results of one backup become one.
-  if (known !== undefined && known !== id) await mergeResults(trx, known, id);
+  const known = await resultsOf(trx, owner, backup);
+  const id = resultId ?? known.ofSession ?? known.listed ?? (await discoveredResult(trx, owner, backup));
+  // A sync saw the backup before its session was known: two results of one backup become one.
+  if (known.listed !== null && known.listed !== id) await mergeResults(trx, known.listed, id);
   await trx
     .updateTable('backup_result')
     .set({
@@ -83,32 +83,35 @@ function dates({ expiresAt, expiryEstimated }: ListedBackup['copies'][number]) {
   return { expires_at: expiresAt, expiry_estimated: expiryEstimated, overdue };
 }
 
-/** The result of that backup: from an earlier sync, or by the session that reported the backup's id. */
-async function resultIdOf(
+/** The results of that backup: from an earlier look at it, and of the session that reported its id. */
+async function resultsOf(
   trx: Queryable,
   owner: { readonly vmId: string; readonly managerId: string },
   backup: ListedBackup,
-): Promise<string | undefined> {
-  const listed = await trx
-    .selectFrom('backup_result')
-    .select('id')
-    .where('manager_id', '=', owner.managerId)
-    .where('vm_id', '=', owner.vmId)
-    .where('vendor_vm_ref', '=', backup.vendorVmRef)
-    .where('vendor_backup_id', '=', backup.vendorBackupId)
-    .executeTakeFirst();
-  if (listed !== undefined) return listed.id;
-  const session = await trx
-    .selectFrom('session')
-    .select('result_id')
-    .where('manager_id', '=', owner.managerId)
-    .where('vm_id', '=', owner.vmId)
-    .where('kind', '=', 'BACKUP')
-    .where('vendor_vm_ref', '=', backup.vendorVmRef)
-    .where('vendor_backup_id', '=', backup.vendorBackupId)
-    .where('result_id', 'is not', null)
-    .executeTakeFirst();
-  return session?.result_id ?? undefined;
+): Promise<{ readonly listed: string | null; readonly ofSession: string | null }> {
+  const key = {
+    manager_id: owner.managerId,
+    vm_id: owner.vmId,
+    vendor_vm_ref: backup.vendorVmRef,
+    vendor_backup_id: backup.vendorBackupId,
+  };
+  return trx
+    .selectNoFrom((eb) => [
+      eb
+        .selectFrom('backup_result')
+        .select('id')
+        .where((result) => result.and(key))
+        .limit(1)
+        .as('listed'),
+      eb
+        .selectFrom('session')
+        .select('result_id')
+        .where((session) => session.and({ ...key, kind: 'BACKUP' }))
+        .where('result_id', 'is not', null)
+        .limit(1)
+        .as('ofSession'),
+    ])
+    .executeTakeFirstOrThrow();
 }
 
 async function mergeResults(trx: Queryable, from: string, into: string): Promise<void> {

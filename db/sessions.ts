@@ -9,6 +9,9 @@ import type { SessionTable } from './schema.ts';
 
 export type SessionRow = Selectable<SessionTable>;
 
+/** A session that has not ended, and how long ago the backup system listed it last, by the database's clock. */
+export type SessionInFlight = SessionRow & { readonly seen_ms_ago: number };
+
 /** A session that has just become known. */
 export interface NewSession {
   readonly managerId: string;
@@ -162,10 +165,11 @@ export function sessionById(db: Queryable, id: string): Promise<SessionRow | und
 }
 
 /** Sessions of a manager that have not ended as far as is known. */
-export function sessionsInFlight(db: Queryable, managerId: string): Promise<SessionRow[]> {
+export function sessionsInFlight(db: Queryable, managerId: string): Promise<SessionInFlight[]> {
   return db
     .selectFrom('session')
     .selectAll()
+    .select(sql<number>`(extract(epoch from now() - last_seen_at) * 1000)::float8`.as('seen_ms_ago'))
     .where('manager_id', '=', managerId)
     .where('state', 'in', ['RUNNING', 'UNKNOWN'])
     .orderBy('started_at')

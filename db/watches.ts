@@ -7,7 +7,13 @@ import type { OperationError } from '../domain/operations.ts';
 import { plannedOnce, type Queryable } from './connect.ts';
 import type { ManagerWatchTable } from './schema.ts';
 
-export type WatchRow = Selectable<ManagerWatchTable>;
+/** The watch as a tick finds it. Ages are in milliseconds, by the database's clock; `null`: never yet. */
+export interface WatchRow extends Selectable<ManagerWatchTable> {
+  /** Since the last tick has ended. */
+  readonly looked_ms_ago: number | null;
+  /** Since all results have been synced. */
+  readonly synced_ms_ago: number | null;
+}
 
 /** Begins a tick: the next number, which guards everything that the tick writes. */
 export async function beginTick(db: Queryable, managerId: string): Promise<WatchRow> {
@@ -16,14 +22,18 @@ export async function beginTick(db: Queryable, managerId: string): Promise<Watch
     .values({ manager_id: managerId, tick: 1 })
     .onConflict((conflict) => conflict.column('manager_id').doUpdateSet({ tick: sql<number>`manager_watch.tick + 1` }))
     .returningAll()
+    .returning([msAgo('last_tick_at').as('looked_ms_ago'), msAgo('results_synced_at').as('synced_ms_ago')])
     .executeTakeFirstOrThrow();
+}
+
+function msAgo(column: 'last_tick_at' | 'results_synced_at') {
+  return sql<number | null>`(extract(epoch from now() - manager_watch.${sql.ref(column)}) * 1000)::float8`;
 }
 
 /** What a tick leaves for the next one. */
 export interface TickEnd {
   readonly sessionsWatermark?: Date;
-  readonly resultsSyncedAt?: Date;
-  /** How far a sync of results has come; `null`: to the end. */
+  /** How far a sync of results has come; `null`: to the end, now. */
   readonly resultsCursor?: string | null;
   readonly error: OperationError | null;
 }
@@ -37,7 +47,7 @@ export async function endTick(db: Queryable, managerId: string, tick: number, en
       last_error: end.error === null ? null : JSON.stringify(end.error),
       ...(end.sessionsWatermark === undefined ? {} : { sessions_watermark: end.sessionsWatermark }),
       ...(end.resultsCursor === undefined ? {} : { results_cursor: end.resultsCursor }),
-      ...(end.resultsSyncedAt === undefined ? {} : { results_synced_at: end.resultsSyncedAt }),
+      ...(end.resultsCursor === null ? { results_synced_at: sql<Date>`now()` } : {}),
     })
     .where('manager_id', '=', managerId)
     .where('tick', '=', tick)

@@ -184,16 +184,27 @@ export function virtualMachineRoutes(dependencies: ApiDependencies) {
         return c.json(await shown(principal.enterpriseId, vmId), 200);
       }
       const { cpu, memoryMiB, disks, backupPolicies } = body;
-      const requested = await operations.reconfigure({
-        principal,
-        vmId,
-        body: { hardware: { cpu, memoryMiB, disks }, backupPolicies },
-        idempotency: idempotencyOf(c, c.req.valid('header')['idempotency-key'], PUT_ROUTE, body),
-      });
-      return await accepted(c, dependencies, requested);
+      try {
+        const requested = await operations.reconfigure({
+          principal,
+          vmId,
+          body: { hardware: { cpu, memoryMiB, disks }, backupPolicies },
+          idempotency: idempotencyOf(c, c.req.valid('header')['idempotency-key'], PUT_ROUTE, body),
+        });
+        return await accepted(c, dependencies, requested);
+      } catch (error) {
+        // An undeploy has ended since the first look: what was to be reconfigured is a draft by now.
+        if (!isDraft(error) || (await changeVm(db, principal, vmId, body)) !== 'CHANGED') throw error;
+        return c.json(await shown(principal.enterpriseId, vmId), 200);
+      }
     })
     .openapi(remove, async (c) => {
       await deleteVm(db, c.get('principal'), c.req.valid('param').id);
       return c.body(null, 204);
     });
+}
+
+/** Whether a reconfigure was refused because the VM is one that can be changed at once. */
+function isDraft(error: unknown): boolean {
+  return error instanceof HoldfastError && error.code === 'VM_NOT_DEPLOYED' && error.extra['state'] === 'NOT_ALLOCATED';
 }

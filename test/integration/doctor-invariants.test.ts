@@ -1,5 +1,4 @@
 import { spawn } from 'node:child_process';
-import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -10,6 +9,7 @@ import { Client, Connection } from '@temporalio/client';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import { type NewOperation, requestOperation } from '../../db/operations.ts';
 import { type TestDatabase, testDatabase } from './database.ts';
+import { ownNamespace } from './temporal-namespace.ts';
 
 const ENTRY = fileURLToPath(new URL('../../bin/holdfast.mjs', import.meta.url));
 
@@ -17,19 +17,13 @@ let database: TestDatabase;
 let connection: Connection;
 let client: Client;
 let folder: string;
-/** A namespace of its own: every run that the doctor finds there is one of these tests. */
 let namespace: string;
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'holdfast-doctor-'));
   database = await testDatabase();
   connection = await Connection.connect({ address: inject('temporalAddress') });
-  namespace = `doctor-${randomUUID()}`;
-  await connection.workflowService.registerNamespace({
-    namespace,
-    workflowExecutionRetentionPeriod: { seconds: 86_400 as never },
-  });
+  namespace = await ownNamespace(connection, 'doctor');
   client = new Client({ connection, namespace });
-  await until(async () => (await client.workflow.count("WorkflowId STARTS_WITH 'vm/'")).count === 0);
 });
 afterAll(async () => {
   await connection.close();
@@ -166,14 +160,3 @@ test('2 when it could not be checked, with the reason', { timeout: 60_000 }, asy
     'The invariants could not be checked: There is no database: run npm start, or set DATABASE_URL.\n',
   );
 });
-
-/** A new namespace is served a moment after it was registered. */
-async function until(done: () => Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 30_000;
-  for (;;) {
-    const isDone = await done().catch((error: unknown) => String(error));
-    if (isDone === true) return;
-    if (Date.now() > deadline) throw new Error(`not in time: ${String(isDone)}`);
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-}

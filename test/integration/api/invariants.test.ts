@@ -1,10 +1,12 @@
 import { randomUUID } from 'node:crypto';
+import { Connection } from '@temporalio/client';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import { checkInvariants, type InvariantReport } from '../../../api/invariants.ts';
 import { openTemporal, type TemporalClient } from '../../../api/temporal-client.ts';
 import type { BrokenRow } from '../../../db/invariants.ts';
 import { tail } from '../../../domain/operations.ts';
 import { loadConfig } from '../../../temporal.config.ts';
+import { ownNamespace } from '../temporal-namespace.ts';
 import { startTestApi, type TestApi } from './test-api.ts';
 
 let api: TestApi;
@@ -12,8 +14,13 @@ let temporal: TemporalClient;
 let enterprise: Awaited<ReturnType<TestApi['newEnterprise']>>;
 let datacenter: { id: string };
 beforeAll(async () => {
-  api = await startTestApi();
-  temporal = await openTemporal({ ...loadConfig({}).temporal, address: inject('temporalAddress') });
+  const address = inject('temporalAddress');
+  const connection = await Connection.connect({ address });
+  // Only so many suspects are looked at: the runs of other tests must not be among them.
+  const namespace = await ownNamespace(connection, 'invariants');
+  await connection.close();
+  api = await startTestApi({ temporalNamespace: namespace });
+  temporal = await openTemporal({ ...loadConfig({}).temporal, address, namespace });
   enterprise = await api.newEnterprise();
   datacenter = await api.newDatacenter();
 });
@@ -55,7 +62,7 @@ function change(operationId: string, values: Record<string, unknown>) {
 
 const check = (ageMs?: number) => checkInvariants({ db: api.db, temporal: temporal.client }, ageMs);
 
-/** What was found about an operation; the runs of other tests on the same Temporal are nobody's here. */
+/** What was found about an operation. */
 function about(report: InvariantReport, operationId: string): BrokenRow[] {
   return report.findings.flatMap(({ broken }) => broken.filter((row) => row.operationId === operationId));
 }

@@ -130,6 +130,23 @@ test('an operation that is carried on after its run was lost has begun, also bef
   expect(await lockOf(operation.vmId)).toMatchObject({ operationId: operation.id });
 });
 
+test('one that failed and is being undone goes on being undone, and no cancel is promised', async () => {
+  const operation = await begun('deploy');
+  await takenUp(operation);
+  await trying(operation, 'ALLOCATE', 1);
+  await api.db
+    .updateTable('step')
+    .set({ compensation: 'RUNNING', compensation_started_at: new Date() })
+    .where('operation_id', '=', operation.id)
+    .where('name', '=', 'ALLOCATE')
+    .execute();
+  const answer = await cancel(operation);
+  expect([answer.status, answer.body.decision]).toEqual([202, 'ROLLING_BACK']);
+  expect(answer.body.reason).toContain('failed and is being undone already');
+  expect(answer.body.operation).toMatchObject({ state: 'RUNNING', cancelRequestedAt: null });
+  expect(await actionsOf(operation)).not.toContain('CANCEL_REQUESTED');
+});
+
 test('past the point of no return it is too late, and nothing is promised', async () => {
   const operation = await begun('undeploy');
   await takenUp(operation, { crossed: true });

@@ -38,7 +38,13 @@ export interface RequestOptions {
 export type TestApi = Awaited<ReturnType<typeof startTestApi>>;
 
 /** Starts the API; each one has a database of its own. */
-export async function startTestApi(options: { readonly databaseUrl?: string; readonly temporalAddress?: string } = {}) {
+export async function startTestApi(
+  options: {
+    readonly databaseUrl?: string;
+    readonly temporalAddress?: string;
+    readonly temporalNamespace?: string;
+  } = {},
+) {
   const folder = mkdtempSync(join(tmpdir(), 'holdfast-test-api-'));
   const database = await testDatabase();
   const db =
@@ -59,6 +65,7 @@ export async function startTestApi(options: { readonly databaseUrl?: string; rea
   const temporal = await openTemporal({
     ...config.temporal,
     address: options.temporalAddress ?? inject('temporalAddress'),
+    namespace: options.temporalNamespace ?? config.temporal.namespace,
   });
   const operations = createOperationRequests({
     db,

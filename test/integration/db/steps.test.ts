@@ -124,6 +124,43 @@ test('an attempt that begins late is turned away: by a newer one, by an undo, by
   expect(await begin(3)).toBeUndefined();
 });
 
+test('how long a step and its undo have been tried is counted from the first attempt of each, by the database’s clock', async () => {
+  const twoHoursAgo = (column: 'first_attempt_at' | 'compensation_started_at') =>
+    db
+      .updateTable('step')
+      .set({ [column]: sql<Date>`now() - interval '2 hours'` })
+      .where('operation_id', '=', operationId)
+      .execute();
+  // The moment is kept in whole milliseconds.
+  expect((await begin())?.triedForMs).toBeCloseTo(0, -1);
+  await twoHoursAgo('first_attempt_at');
+  expect((await begin(2))?.triedForMs).toBeGreaterThan(3_600_000);
+  expect((await begin(1, 'undo'))?.triedForMs).toBeCloseTo(0, -1);
+  await twoHoursAgo('compensation_started_at');
+  expect((await begin(2, 'undo'))?.triedForMs).toBeGreaterThan(3_600_000);
+});
+
+test('an undo that is taken over has all of its time again; one that is done keeps the time that it took', async () => {
+  const undoOfALostRun = async (compensation: 'RUNNING' | 'FAILED' | 'DONE') => {
+    await db
+      .updateTable('step')
+      .set({ compensation, compensation_started_at: sql<Date>`now() - interval '1 hour'` })
+      .where('operation_id', '=', operationId)
+      .execute();
+    const { run_id: runId } = await db
+      .selectFrom('operation')
+      .select('run_id')
+      .where('id', '=', operationId)
+      .executeTakeFirstOrThrow();
+    expect(await handOver(db, operationId, runId, 'it was terminated')).toBe(true);
+    return (await step())?.compensation_started_at;
+  };
+  await begin(1, 'undo');
+  expect(await undoOfALostRun('RUNNING')).toBeNull();
+  expect(await undoOfALostRun('FAILED')).toBeNull();
+  expect(await undoOfALostRun('DONE')).toEqual(expect.any(Date));
+});
+
 test('no attempt begins while its operation is being finished', async () => {
   const other = connect({ url: database.url, poolSize: 1, application: 'holdfast-test' });
   try {

@@ -289,30 +289,19 @@ describe.concurrent('a run that is lost', () => {
     const { workflow_id: workflowId, run_id: runId } = await world.operation(operationId);
     await world.client.workflow.getHandle(workflowId, runId ?? undefined).terminate('by an operator');
   };
-  /** Waits until the step was allowed to write, and the hypervisor has done what it asked for and does not answer. */
-  const written = (operationId: string, step: string) =>
-    until(
-      `${step} writes`,
-      async () => (await stepsOf(world.db, operationId)).find(({ name }) => name === step)?.write_permitted_at,
-      (permittedAt) => permittedAt instanceof Date,
-    );
-  const slow = (vmId: string, body: string) =>
-    world.breakHypervisor({
-      method: 'PATCH',
-      path: `/vms/${vmId}$`,
-      body,
-      when: 'after',
-      times: 1,
-      action: { delayMs: 3_000 },
-    });
+  /** Holds the answer to a change of the hardware that has been made. */
+  const hold = (vmId: string, body: string) =>
+    world.holdHypervisor({ method: 'PATCH', path: `/vms/${vmId}$`, body, when: 'after', times: 1 });
 
   test('before anything is final puts back exactly the previous hardware', async () => {
     const vmId = await deployed('lost-2');
     const before = await machine(vmId);
-    await slow(vmId, '"cpu"');
+    const answer = await hold(vmId, '"cpu"');
     const operationId = await reconfigure(vmId, { cpu: 4, disks: WITHOUT_DATA, policyId: silver });
-    await written(operationId, 'RECONFIGURE');
+    await answer.held();
     await terminate(operationId);
+    await world.takenOver(operationId);
+    await answer.letGo();
     expect(await world.ended(operationId, 60_000)).toMatchObject({ state: 'ROLLED_BACK', recovery: 1 });
     expect(await machine(vmId)).toEqual(before);
     expect(await world.vm(vmId)).toMatchObject({ state: 'ON', cpu: 2, disks: DISKS, operation_id: null });
@@ -320,10 +309,12 @@ describe.concurrent('a run that is lost', () => {
 
   test('past the point of no return goes forward, each change once', async () => {
     const vmId = await deployed('lost-3');
-    await slow(vmId, '^(?!.*"cpu")');
+    const answer = await hold(vmId, '^(?!.*"cpu")');
     const operationId = await reconfigure(vmId, { cpu: 4, disks: WITHOUT_DATA, policyId: silver });
-    await written(operationId, 'COMMIT_DISKS');
+    await answer.held();
     await terminate(operationId);
+    await world.takenOver(operationId);
+    await answer.letGo();
     expect(await world.ended(operationId, 60_000)).toMatchObject({ state: 'SUCCEEDED', recovery: 1 });
     expect(await reconfigurations(vmId)).toBe(2);
     expect(await world.vm(vmId)).toMatchObject({

@@ -12,23 +12,12 @@ beforeAll(async () => {
 });
 afterAll(() => world.stop());
 
-/** Waits until a request to the hypervisor that matches is held there for a while. */
-async function slow(method: string, path: string, when: 'before' | 'after' = 'after') {
-  await world.breakHypervisor({ method, path, when, times: 1, action: { delayMs: 3_000 } });
-}
-
-const stepUnderWay = (operationId: string, name: string) =>
-  until(
-    `${name} is under way`,
-    () =>
-      world.db
-        .selectFrom('step')
-        .select(['state', 'write_permitted_at'])
-        .where('operation_id', '=', operationId)
-        .where('name', '=', name as never)
-        .executeTakeFirstOrThrow(),
-    (step) => step.write_permitted_at !== null,
-  );
+/**
+ * Holds the operation in its step, where its request to the hypervisor has had its effect (or has not, `before`) and
+ * nobody has been answered.
+ */
+const hold = (method: string, path: string, when: 'before' | 'after' = 'after') =>
+  world.holdHypervisor({ method, path, when, times: 1 });
 
 const terminate = async (operationId: string) => {
   const { workflow_id: workflowId, run_id: runId } = await world.operation(operationId);
@@ -77,10 +66,12 @@ describe.concurrent('a run that is lost', () => {
     'in a deploy: what it had begun is undone',
     async () => {
       const vmId = await world.newVm('lost-deploy', [gold]);
-      await slow('PUT', `/vms/${vmId}/power`);
+      const power = await hold('PUT', `/vms/${vmId}/power`);
       const { operationId } = await world.requests.deploy(world.request(vmId));
-      await stepUnderWay(operationId, 'POWER_ON');
+      await power.held();
       await terminate(operationId);
+      await world.takenOver(operationId);
+      await power.letGo();
       const operation = await world.ended(operationId, WITH_SETTLING);
       expect(operation).toMatchObject({ state: 'ROLLED_BACK', error: { code: 'RUN_LOST' }, recovery: 1 });
       expect(operation.error?.message).toContain('terminated');
@@ -102,10 +93,12 @@ describe.concurrent('a run that is lost', () => {
     'in an undeploy past its point of no return: the rest is done',
     async () => {
       const vmId = await world.deployed('lost-undeploy', [gold]);
-      await slow('DELETE', `/vms/${vmId}$`, 'before');
+      const deletion = await hold('DELETE', `/vms/${vmId}$`, 'before');
       const { operationId } = await world.requests.undeploy(world.request(vmId));
-      await stepUnderWay(operationId, 'DECONFIGURE');
+      await deletion.held();
       await terminate(operationId);
+      await world.takenOver(operationId);
+      await deletion.letGo();
       expect(await world.ended(operationId, WITH_SETTLING)).toMatchObject({ state: 'SUCCEEDED', recovery: 1 });
       expect(await world.vm(vmId)).toMatchObject({ state: 'NOT_ALLOCATED', operation_id: null });
       expect((await world.hypervisorVms()).map((vm) => vm.id)).not.toContain(vmId);
@@ -117,10 +110,12 @@ describe.concurrent('a run that is lost', () => {
     'before the point of no return of an undeploy: schedule and power are as they were',
     async () => {
       const vmId = await world.deployed('lost-undeploy-early', [gold]);
-      await slow('PUT', `/vms/${vmId}/power`);
+      const power = await hold('PUT', `/vms/${vmId}/power`);
       const { operationId } = await world.requests.undeploy(world.request(vmId));
-      await stepUnderWay(operationId, 'POWER_OFF');
+      await power.held();
       await terminate(operationId);
+      await world.takenOver(operationId);
+      await power.letGo();
       expect(await world.ended(operationId, WITH_SETTLING)).toMatchObject({ state: 'ROLLED_BACK' });
       expect(await world.vm(vmId)).toMatchObject({ state: 'ON' });
       expect((await world.hypervisorVms()).find((vm) => vm.id === vmId)).toMatchObject({ power: 'ON' });
@@ -134,10 +129,12 @@ describe.concurrent('a run that is lost', () => {
     'and whose recovery is lost too: another one carries it on',
     async () => {
       const vmId = await world.newVm('lost-twice', [gold]);
-      await slow('PUT', `/vms/${vmId}/power`);
+      const power = await hold('PUT', `/vms/${vmId}/power`);
       const { operationId } = await world.requests.deploy(world.request(vmId));
-      await stepUnderWay(operationId, 'POWER_ON');
+      await power.held();
       await terminate(operationId);
+      await world.takenOver(operationId);
+      await power.letGo();
       await until(
         'the recovery is bound',
         () => world.operation(operationId),
@@ -202,12 +199,14 @@ describe.concurrent('a run that is reset', () => {
     'while it is open: the new run is fenced, and a recovery ends the operation',
     async () => {
       const vmId = await world.newVm('reset-deploy', [gold]);
-      await slow('PUT', `/vms/${vmId}/power`);
+      const power = await hold('PUT', `/vms/${vmId}/power`);
       const { operationId } = await world.requests.deploy(world.request(vmId));
-      await stepUnderWay(operationId, 'POWER_ON');
+      await power.held();
       const { workflow_id: workflowId, run_id: runId } = await world.operation(operationId);
       const newRunId = await reset(workflowId, runId);
       await endOfRun(workflowId, newRunId);
+      await world.takenOver(operationId);
+      await power.letGo();
       await expect(world.client.workflow.getHandle(workflowId, newRunId).result()).rejects.toMatchObject({
         cause: { type: 'FENCED' },
       });

@@ -80,10 +80,11 @@ test('a start without an answer whose run was lost is found by the recovery: one
   });
   await world.backupsTake(6);
   const { operationId } = await world.requests.backup(world.request(vmId));
+  // Claimed is not enough: what was claimed and not sent has begun nothing, and would be undone.
   await until(
-    'the start is claimed',
-    () => world.db.selectFrom('intent').selectAll().where('operation_id', '=', operationId).executeTakeFirst(),
-    (intent) => intent?.claimed_at !== null && intent !== undefined,
+    'the answer was lost',
+    () => world.avamarFaults(),
+    (faults) => faults === 0,
   );
   await terminate(operationId);
   await world.reconcile(true);

@@ -59,10 +59,16 @@ export interface Fault {
 
 export type World = Awaited<ReturnType<typeof startWorld>>;
 
-/** Starts everything; each world has a database and queues of its own. */
+/**
+ * Starts everything; each world has a database and queues of its own.
+ * @param options.clock what the worker takes the time to be; by default it is right.
+ * @param options.undoRetryMs how long an undo is tried.
+ */
 export async function startWorld(
   options: {
     readonly backupSeconds?: number;
+    readonly clock?: () => Date;
+    readonly undoRetryMs?: number;
     /** A plugin in the place of the one of its type, made for the hypervisor at that address. */
     readonly plugin?: (hypervisorUrl: string) => BackupPlugin;
   } = {},
@@ -84,11 +90,11 @@ export async function startWorld(
   const taskQueue = `test-${randomUUID()}`;
   const periodicTaskQueue = `${taskQueue}-periodic`;
   const sealing = openSealing({ masterKeyFile: undefined, dataDir: folder });
-  const limits = { stepRetryMs: 3_000, undoRetryMs: 6_000, startMs: 900_000 };
+  const limits = { stepRetryMs: 3_000, undoRetryMs: options.undoRetryMs ?? 6_000, startMs: 900_000 };
   const intervals = { reconcileMs: 500, watchMs: 250, resultsSyncMs: 1_000, expiryCheckMs: 3_600_000 };
   const log: string[] = [];
   const logger = pino({ level: 'debug' }, { write: (line: string) => log.push(line) });
-  const clock = () => new Date();
+  const clock = options.clock ?? (() => new Date());
   const loaded = backupPlugins({ avamarConfigPath: undefined, veeamConfigPath: undefined }, clock);
   const replaced = options.plugin?.(hypervisor.url);
   const plugins: BackupPlugins = {
@@ -213,13 +219,29 @@ export async function startWorld(
     await fetch(`${url}/_simulator/faults`, { method: 'DELETE' });
   };
   const get = async (url: string) => (await (await fetch(url)).json()) as Record<string, never>;
-  const post = async (url: string, body: unknown) => {
+  const post = async (url: string, body: unknown): Promise<unknown> => {
     const response = await fetch(url, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify(body),
     });
     if (!response.ok) throw new Error(`${url}: ${response.status} ${await response.text()}`);
+    return response.json().catch(() => undefined);
+  };
+  /** Keeps requests that match waiting on the server until they are let go. */
+  const hold = async (url: string, fault: Omit<Fault, 'action'>) => {
+    const { id } = (await post(`${url}/_simulator/faults`, { ...fault, action: { hold: true } })) as { id: number };
+    return {
+      held: () =>
+        until(
+          `a request to ${url} is held`,
+          async () => (await faultsOf(url)).find((one) => one.id === id)?.holding,
+          (holding) => holding === 1,
+        ),
+      letGo: async (): Promise<void> => {
+        await fetch(`${url}/_simulator/faults/${id}`, { method: 'DELETE' });
+      },
+    };
   };
 
   const operation = (id: string): Promise<OperationRow> =>
@@ -281,6 +303,13 @@ export async function startWorld(
     },
     /** What the operation left behind, in the order in which it was named. */
     residue,
+    /** Waits until the operation whose run was lost is another run's. */
+    takenOver: (operationId: string) =>
+      until(
+        'a recovery has taken over',
+        () => operation(operationId),
+        ({ recovery }) => recovery === 1,
+      ),
     /** What of that nobody has cleared yet. */
     uncleared: async (operationId: string) => (await residue(operationId)).filter((row) => row.cleared_at === null),
     /** How the run of the operation failed, as JSON. */
@@ -335,7 +364,11 @@ export async function startWorld(
     hypervisorEffects: async (): Promise<{ kind: string; id: string }[]> =>
       (await get(`${hypervisor.url}/_simulator/effects`))['effects'] ?? [],
     breakHypervisor: (fault: Fault) => post(`${hypervisor.url}/_simulator/faults`, fault),
+    holdHypervisor: (fault: Omit<Fault, 'action'>) => hold(hypervisor.url, fault),
     breakAvamar: (fault: Fault) => post(`${avamar.url}/_simulator/faults`, fault),
+    holdAvamar: (fault: Omit<Fault, 'action'>) => hold(avamar.url, fault),
+    /** How many faults of Avamar are still to come. */
+    avamarFaults: async (): Promise<number> => (await faultsOf(avamar.url)).length,
     mendAvamar: () => mend(avamar.url),
     mendHypervisor: () => mend(hypervisor.url),
     /** Waits until the hypervisor holds a request that a fault of action `hold` matches. */
@@ -388,7 +421,10 @@ export async function until<T>(
 
 /** How many requests a simulator holds. */
 async function holding(url: string): Promise<number> {
+  return (await faultsOf(url)).reduce((sum, fault) => sum + fault.holding, 0);
+}
+
+async function faultsOf(url: string): Promise<{ readonly id: number; readonly holding: number }[]> {
   const answer = await fetch(`${url}/_simulator/faults`);
-  const { faults } = (await answer.json()) as { faults: { holding: number }[] };
-  return faults.reduce((sum, fault) => sum + fault.holding, 0);
+  return ((await answer.json()) as { faults: { id: number; holding: number }[] }).faults;
 }

@@ -1,0 +1,86 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { Database } from '../../../db/connect.ts';
+import { recordListedBackup } from '../../../db/results.ts';
+import { recordSession } from '../../../db/sessions.ts';
+import { type TestDatabase, testDatabase } from '../database.ts';
+
+const STARTED = new Date('2026-11-22T02:00:00Z');
+const LISTED = {
+  vendorBackupId: '17',
+  vendorVmRef: 'client-1',
+  name: 'vm-1 nightly',
+  createdAt: STARTED,
+  sizeBytes: 4096,
+  copies: [{ location: 'Local', vendorId: '17', expiresAt: null, expiryEstimated: false }],
+};
+
+let database: TestDatabase;
+let db: Database;
+let owner: { readonly vmId: string; readonly enterpriseId: string; readonly managerId: string };
+beforeAll(async () => {
+  database = await testDatabase();
+  db = database.db;
+  const enterprise = await db
+    .insertInto('enterprise')
+    .values({ name: 'acme' })
+    .returning('id')
+    .executeTakeFirstOrThrow();
+  const datacenter = await db
+    .insertInto('datacenter')
+    .values({ name: 'dc', time_zone: 'UTC', hypervisor_type: 'simulated', hypervisor_endpoint: 'http://127.0.0.1:1' })
+    .returning('id')
+    .executeTakeFirstOrThrow();
+  const manager = await db
+    .insertInto('backup_manager')
+    .values({ datacenter_id: datacenter.id, type: 'avamar', name: 'a' })
+    .returning('id')
+    .executeTakeFirstOrThrow();
+  const vm = await db
+    .insertInto('virtual_machine')
+    .values({
+      enterprise_id: enterprise.id,
+      datacenter_id: datacenter.id,
+      name: 'vm-1',
+      cpu: 1,
+      memory_mib: 512,
+      disks: '[]',
+    })
+    .returning('id')
+    .executeTakeFirstOrThrow();
+  owner = { vmId: vm.id, enterpriseId: enterprise.id, managerId: manager.id };
+});
+afterAll(() => database.drop());
+
+test('a backup that was listed before anybody knew its session has one result: the next look at it makes them one', async () => {
+  const discovered = await recordListedBackup(db, owner, LISTED, null);
+  const session = await recordSession(db, {
+    managerId: owner.managerId,
+    vm: { id: owner.vmId, name: 'vm-1', enterpriseId: owner.enterpriseId },
+    vendorSessionId: '9',
+    vendorVmRef: LISTED.vendorVmRef,
+    kind: 'BACKUP',
+    operationId: null,
+    origin: 'ON_DEMAND',
+    policyId: null,
+    resultId: null,
+    state: 'RUNNING',
+    startedAt: STARTED,
+  });
+  expect(session.result_id).not.toBe(discovered);
+  await db
+    .updateTable('session')
+    .set({ state: 'SUCCEEDED', vendor_backup_id: LISTED.vendorBackupId, ended_at: STARTED })
+    .where('id', '=', session.id)
+    .execute();
+
+  expect(await recordListedBackup(db, owner, LISTED, null)).toBe(session.result_id);
+  expect(await recordListedBackup(db, owner, LISTED, null)).toBe(session.result_id);
+  const results = await db
+    .selectFrom('backup_result as r')
+    .leftJoin('result_copy as c', 'c.result_id', 'r.id')
+    .select(['r.id', 'r.origin', 'r.name', 'c.vendor_id', 'c.state'])
+    .execute();
+  expect(results).toEqual([
+    { id: session.result_id, origin: 'ON_DEMAND', name: LISTED.name, vendor_id: '17', state: 'LISTED' },
+  ]);
+});
