@@ -25,12 +25,11 @@ const SWEEP_AGAIN_MS = 24 * 3_600_000;
 export function expiryActivities(deps: Dependencies): Pick<PeriodicActivities, 'checkExpired'> {
   return {
     checkExpired: async (managerId): Promise<ExpirySummary> => {
-      const now = deps.clock();
       const { due, sweep } = await copiesToCheck(deps.db, managerId, {
         due: DUE_PER_BATCH,
         sweep: SWEEP_PER_BATCH,
-        checkedBefore: new Date(now.getTime() - DUE_AGAIN_MS),
-        sweptBefore: new Date(now.getTime() - SWEEP_AGAIN_MS),
+        dueAgainMs: DUE_AGAIN_MS,
+        sweepAgainMs: SWEEP_AGAIN_MS,
       });
       const copies = [...due, ...sweep];
       const found = { checked: copies.length, expired: 0, missing: 0, overdue: 0 };
@@ -47,7 +46,7 @@ export function expiryActivities(deps: Dependencies): Pick<PeriodicActivities, '
       for (const [index, copy] of copies.entries()) {
         const ref = refs[index];
         if (ref === undefined) continue;
-        const after = await recordCheck(deps.db, copy, listed.has(copyKey(ref)), now);
+        const after = await recordCheck(deps.db, copy, listed.has(copyKey(ref)));
         if (after.state === 'EXPIRED') found.expired += 1;
         if (after.state === 'MISSING') found.missing += 1;
         if (after.overdue) found.overdue += 1;

@@ -172,25 +172,30 @@ export function copyById(db: Queryable, id: string): Promise<ResultCopyRow | und
 
 /**
  * Copies of a manager that the expiry check looks at now: those past their date, and a budget of those that were not
- * looked at for longest, so that one that went missing is found.
+ * looked at for longest, so that one that went missing is found. All by the database's clock: a worker whose clock is
+ * ahead would call a copy expired that is missing.
  * @param due how many that are past their date; @param sweep how many others.
+ * @param dueAgainMs after how long one that is past its date, or was missed, is looked at again; @param sweepAgainMs the
+ * same of the others.
  */
 export async function copiesToCheck(
   db: Queryable,
   managerId: string,
-  options: { readonly due: number; readonly sweep: number; readonly checkedBefore: Date; readonly sweptBefore: Date },
+  options: { readonly due: number; readonly sweep: number; readonly dueAgainMs: number; readonly sweepAgainMs: number },
 ) {
+  const ago = (ms: number) => sql<Date>`now() - ${ms} * interval '1 millisecond'`;
   const base = db
     .selectFrom('result_copy as c')
     .innerJoin('backup_result as r', 'r.id', 'c.result_id')
     .innerJoin('virtual_machine as vm', 'vm.id', 'r.vm_id')
     .selectAll('c')
     .select(['r.vm_id', 'r.enterprise_id', 'r.name', 'vm.name as vm_name', 'vm.datacenter_id'])
+    .select(sql<Date>`now()`.as('read_at'))
     .where('r.manager_id', '=', managerId)
     .where('c.state', '=', 'LISTED');
   const due = await base
     .where('c.expires_at', '<=', sql<Date>`now()`)
-    .where((eb) => eb.or([eb('c.last_checked_at', 'is', null), eb('c.last_checked_at', '<', options.checkedBefore)]))
+    .where((eb) => eb.or([eb('c.last_checked_at', 'is', null), eb('c.last_checked_at', '<', ago(options.dueAgainMs))]))
     .orderBy('c.expires_at')
     .limit(options.due)
     .execute();
@@ -199,9 +204,9 @@ export async function copiesToCheck(
     .where((eb) =>
       eb.or([
         eb('c.last_checked_at', 'is', null),
-        eb('c.last_checked_at', '<', options.sweptBefore),
+        eb('c.last_checked_at', '<', ago(options.sweepAgainMs)),
         // One that was missed is looked for again with the next check: until then it is offered for a restore.
-        eb.and([eb('c.absent_checks', '>', 0), eb('c.last_checked_at', '<', options.checkedBefore)]),
+        eb.and([eb('c.absent_checks', '>', 0), eb('c.last_checked_at', '<', ago(options.dueAgainMs))]),
       ]),
     )
     .orderBy('c.last_checked_at', (order) => order.asc().nullsFirst())
@@ -213,7 +218,7 @@ export async function copiesToCheck(
 export type CheckedCopy = Awaited<ReturnType<typeof copiesToCheck>>['due'][number];
 
 /** Writes what a check made of a copy, and returns it. */
-export async function recordCheck(db: Queryable, copy: CheckedCopy, listed: boolean, now: Date) {
+export async function recordCheck(db: Queryable, copy: CheckedCopy, listed: boolean) {
   const after = afterCheck(
     {
       state: copy.state,
@@ -221,7 +226,7 @@ export async function recordCheck(db: Queryable, copy: CheckedCopy, listed: bool
       absentChecks: copy.absent_checks,
     },
     listed,
-    now,
+    copy.read_at,
   );
   await db
     .updateTable('result_copy')

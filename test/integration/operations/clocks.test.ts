@@ -42,6 +42,39 @@ describe('an hour ahead', () => {
     expect(await world.residue(operationId)).toEqual([]);
   });
 
+  test('a copy that is gone before its date is MISSING, not EXPIRED', async () => {
+    const vmId = await world.deployed('ahead-copy', [gold]);
+    const { operationId } = await world.requests.backup(world.request(vmId));
+    expect(await world.ended(operationId)).toMatchObject({ state: 'SUCCEEDED' });
+    const copies = () =>
+      world.db
+        .selectFrom('result_copy as c')
+        .innerJoin('backup_result as r', 'r.id', 'c.result_id')
+        .selectAll('c')
+        .where('r.vm_id', '=', vmId)
+        .execute();
+    const [{ vendor_vm_ref: client, vendor_id: label, id }] = (await until(
+      'the copy is on record',
+      copies,
+      (found) => found.length === 1,
+    )) as [Awaited<ReturnType<typeof copies>>[number]];
+    await world.avamar('DELETE', `/clients/${client}/backups/${label}/delete`);
+    const inHalfAnHour = new Date(Date.now() + HOUR / 2);
+    for (let check = 0; check < 2; check += 1) {
+      await world.db
+        .updateTable('result_copy')
+        .set({ last_checked_at: new Date(0), expires_at: inHalfAnHour })
+        .where('id', '=', id)
+        .execute();
+      await world.client.workflow.execute('checkExpiredResults', {
+        taskQueue: world.periodicTaskQueue,
+        workflowId: `expiry-${crypto.randomUUID()}`,
+        args: [world.managerId],
+      });
+    }
+    expect(await copies()).toMatchObject([{ state: 'MISSING' }]);
+  });
+
   test('a lost run is found when it is listed as closed', async () => {
     // Not by looking at all of them: that is done once an hour.
     await until(

@@ -17,6 +17,7 @@ import { simulatedHypervisor } from '../../../activities/hypervisors/simulated/s
 import type { BackupSchedule, ScheduledBackup } from '../../../domain/schedules.ts';
 import { startAvamarSimulator } from '../../../simulators/avamar/start.ts';
 import { startHypervisorSimulator } from '../../../simulators/hypervisor/start.ts';
+import { avamarAdministration } from '../../conformance/avamar-administration.ts';
 
 const PASSWORD = 'avamar-simulator';
 const HARDWARE = {
@@ -53,12 +54,6 @@ export function scheduleOf(
   return { managerId: 'm1', policies: [{ ...policy, retentionDays: 7, backups, ...more }] };
 }
 
-export interface Thing {
-  readonly id: string;
-  readonly name: string;
-  readonly [field: string]: unknown;
-}
-
 export type AvamarWorld = Awaited<ReturnType<typeof startAvamarWorld>>;
 
 export async function startAvamarWorld(options: { backupSeconds?: number; taskSeconds?: number; zone?: string } = {}) {
@@ -91,10 +86,7 @@ export async function startAvamarWorld(options: { backupSeconds?: number; taskSe
     return response.status === 204 ? undefined : response.json();
   };
   /** A person at the console, with a login of their own. */
-  const atConsole = await consoleOf(avamarServer.url);
-  const all = async (path: string): Promise<Thing[]> =>
-    ((await atConsole('GET', `${path}?domain=/&recursive=true&inclusion=DESCENDANT&size=500`)) as { content: Thing[] })
-      .content;
+  const administration = await avamarAdministration(avamarServer.url, 'MCUser', PASSWORD);
 
   return {
     hypervisor,
@@ -102,7 +94,8 @@ export async function startAvamarWorld(options: { backupSeconds?: number; taskSe
     avamarUrl: avamarServer.url,
     context,
     connect,
-    atConsole,
+    atConsole: (method: string, path: string, body?: unknown) => administration.call(method, path, body),
+    administration,
     fault: (fault: unknown) => control('/faults', fault),
     noFaults: () => control('/faults', undefined, 'DELETE'),
     advance: (advanceSeconds: number) => control('/clock', { advanceSeconds }),
@@ -114,20 +107,8 @@ export async function startAvamarWorld(options: { backupSeconds?: number; taskSe
       };
       return counts;
     },
-    /** Everything in Avamar that schedules something, by kind. */
-    async inventory(): Promise<{ groups: Thing[]; schedules: Thing[]; retentions: Thing[]; datasets: Thing[] }> {
-      const [groups, schedules, retentions, datasets] = await Promise.all(
-        ['/groups', '/schedules', '/retentions', '/datasets'].map((path) => all(path)),
-      );
-      const made = (things: Thing[] | undefined) => (things ?? []).filter((thing) => thing['readOnly'] !== true);
-      return {
-        groups: made(groups),
-        schedules: made(schedules),
-        retentions: made(retentions),
-        datasets: made(datasets),
-      };
-    },
-    clients: () => all('/clients'),
+    inventory: () => administration.inventory(),
+    clients: () => administration.clients(),
     /** A VM that runs in the hypervisor. */
     async deploy(name: string, id: string = crypto.randomUUID()): Promise<ProtectedVm> {
       await hypervisor.allocate(context, { id, name }, HARDWARE);
@@ -147,41 +128,6 @@ export async function startAvamarWorld(options: { backupSeconds?: number; taskSe
       await avamarServer.close();
       await hypervisorServer.close();
     },
-  };
-}
-
-async function consoleOf(url: string) {
-  const basic = (name: string, password: string) => ({ authorization: `Basic ${btoa(`${name}:${password}`)}` });
-  await fetch(`${url}/api/v1/oauth2/clients`, {
-    method: 'POST',
-    headers: basic('MCUser', PASSWORD),
-    body: JSON.stringify({
-      clientId: 'console',
-      clientSecret: 'console',
-      clientName: 'console',
-      authorizedGrantTypes: ['password'],
-      scopes: ['write'],
-      autoApproveScopes: ['all'],
-      redirectUris: [],
-      accessTokenValiditySeconds: 10_000_000,
-    }),
-  });
-  const form = new URLSearchParams({ grant_type: 'password', username: 'MCUser', password: PASSWORD, scope: 'write' });
-  const granted = await fetch(`${url}/api/oauth/token`, {
-    method: 'POST',
-    headers: basic('console', 'console'),
-    body: form,
-  });
-  const { access_token: token } = (await granted.json()) as { access_token: string };
-  return async (method: string, path: string, body?: unknown): Promise<unknown> => {
-    const response = await fetch(`${url}/api/v1${path}`, {
-      method,
-      headers: { authorization: `Bearer ${token}` },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    });
-    const text = await response.text();
-    if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`);
-    return text === '' ? undefined : JSON.parse(text);
   };
 }
 
