@@ -1,4 +1,7 @@
-import { avamarSubject } from './avamar.ts';
+import { avamarSubject, realAvamar } from './avamar.ts';
 import { conformance } from './suite.ts';
 
 conformance('Avamar', avamarSubject);
+
+const real = realAvamar();
+if (real !== undefined) conformance('Avamar, a real server', real);

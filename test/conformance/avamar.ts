@@ -4,17 +4,22 @@
  */
 import { Secret, type ProtectedVm } from '../../activities/backup-systems/backup-system.ts';
 import { AVAMAR } from '../../domain/plugin-types.ts';
-import { type AvamarWorld, startAvamarWorld, type Thing } from '../integration/plugins/avamar-world.ts';
+import { loadAvamarConfig } from '../../activities/backup-systems/avamar/config.ts';
+import { avamarPlugin } from '../../activities/backup-systems/avamar/plugin.ts';
+import { type AvamarWorld, startAvamarWorld } from '../integration/plugins/avamar-world.ts';
+import { type AvamarAdministration, avamarAdministration, type Thing } from './avamar-administration.ts';
 import type { Console, SeenSchedule, Subject } from './plugin-under-test.ts';
+import { until } from './port-calls.ts';
+import { type RealConsole, realSubject } from './real-server.ts';
 import { simulatedMachines } from './simulated-machines.ts';
 import { type Protocol, startWire } from './wire.ts';
 
 const CREDENTIALS = { user: 'MCUser', password: new Secret('avamar-simulator') };
-const API = '/api/v1';
 /** Ends of the activities that the console decides. */
 const ENDINGS = { WARNING: 'PARTIAL_SUCCESS', FAILED: 'FAILURE' } as const;
 
 const PROTOCOL: Protocol = {
+  api: '/api/v1',
   login: /^\w+ \/api\/(v1\/oauth2\/clients|oauth\/token)/,
   harmless: /^POST \/api\/v1\/virtualcenters\/[^/]+\/sync/,
   credentialHeaders: ['authorization'],
@@ -38,11 +43,10 @@ export const avamarSubject: Subject = {
     return {
       wire,
       policyCode: 'GOLD',
-      console: consoleOf(world),
+      console: simulatedConsole(world),
       machines: simulatedMachines(world.hypervisorUrl),
-      connect: (change = {}) => world.connect({ endpoint: `${wire.url}${API}`, ...change }),
+      connect: (change = {}) => world.connect({ endpoint: `${wire.url}${PROTOCOL.api}`, ...change }),
       credentials: CREDENTIALS,
-      endpointPath: API,
       advance: async (seconds) => void (await world.advance(seconds)),
       patienceMs: 10_000,
       async close() {
@@ -53,27 +57,70 @@ export const avamarSubject: Subject = {
   },
 };
 
-/** Avamar's administration, over the same REST API with a login of its own. */
-function consoleOf(world: AvamarWorld): Console {
-  const { atConsole } = world;
+/** A real Avamar server, where its address is given. */
+export const realAvamar = (): Subject | undefined =>
+  realSubject('AVAMAR', AVAMAR, PROTOCOL, {
+    plugin: () => avamarPlugin({ clock: () => new Date(), config: loadAvamarConfig(undefined) }),
+    console: async ({ url, user, password, trusted }) =>
+      avamarConsole(await avamarAdministration(url, user, password, trusted)),
+  });
+
+/** With what only a simulator lets its administrator do. */
+function simulatedConsole(world: AvamarWorld): Console {
+  const console = avamarConsole(world.administration);
+  return {
+    ...console,
+    async sessionsTake(seconds) {
+      await world.settings({ backupSeconds: seconds, restoreSeconds: seconds });
+    },
+    async nextEnds(vm, how, words) {
+      await world.outcome({ clientName: vm.name, state: ENDINGS[how], codeReason: words, times: 1 });
+    },
+    async beginMany(count) {
+      const machines = simulatedMachines(world.hypervisorUrl);
+      const cids: string[] = [];
+      for (const name of ['many-1', 'many-2', 'many-3', 'many-4']) {
+        cids.push(await world.connect().vmReference(world.context, await machines.deploy(name)));
+      }
+      const ids: string[] = [];
+      while (ids.length < count) {
+        const cid = cids[ids.length % cids.length];
+        ids.push(...((await world.atConsole('POST', `/clients/${cid}/backup`, ALL_DISKS)) as string[]));
+      }
+      return ids;
+    },
+    // Avamar's schedules are made by the request itself.
+    settled: async () => {},
+  };
+}
+
+/** Avamar's administration in the words of the kit. */
+function avamarConsole(administration: AvamarAdministration): RealConsole {
+  const atConsole = (method: string, path: string, body?: unknown) => administration.call(method, path, body);
+  const planted: string[] = [];
   const get = async <T>(path: string): Promise<T> => (await atConsole('GET', path)) as T;
   const isOurs = (vm: ProtectedVm) => (thing: Thing) => thing.name.startsWith(`holdfast-${vm.id}-`);
+  const vcenterOf = async (): Promise<{ cid: string; domain: string }> => {
+    const { content } = await get<{ content: { cid: string; domain: string }[] }>(
+      '/virtualcenters?domain=/&recursive=true',
+    );
+    return content[0] ?? { cid: '', domain: '/' };
+  };
   const cidOf = async (vm: ProtectedVm): Promise<string> => {
-    const [vcenter] = (await get<{ content: { cid: string }[] }>('/virtualcenters?domain=/&recursive=true')).content;
-    const entity = `/virtualcenters/${vcenter?.cid}/entities/VirtualMachine:${vm.hypervisorRef}`;
+    const entity = `/virtualcenters/${(await vcenterOf()).cid}/entities/VirtualMachine:${vm.hypervisorRef}`;
     return (await get<{ cid?: string }>(entity).catch(() => undefined))?.cid ?? '';
   };
   const membersOf = async (group: Thing): Promise<string[]> =>
     (await get<{ content: { cid: string }[] }>(`/groups/${group.id}/members?size=500`)).content.map(({ cid }) => cid);
   const groupOf = async (vm: ProtectedVm): Promise<Thing> => {
-    const group = (await world.inventory()).groups.find(isOurs(vm));
+    const group = (await administration.inventory()).groups.find(isOurs(vm));
     if (group === undefined) throw new Error(`there is no group of ${vm.name}`);
     return group;
   };
 
   return {
     async schedules(vm) {
-      const { groups, schedules, retentions } = await world.inventory();
+      const { groups, schedules, retentions } = await administration.inventory();
       const cid = await cidOf(vm);
       const joined = cid === '' ? [] : (await get<{ content: Thing[] }>(`/clients/${cid}/groups?size=500`)).content;
       const isMeant = (group: Thing) => isOurs(vm)(group) || joined.some(({ id }) => id === group.id);
@@ -93,13 +140,14 @@ function consoleOf(world: AvamarWorld): Console {
       return seen.toSorted((a, b) => a.name.localeCompare(b.name));
     },
     async traces(vm) {
-      const found = Object.entries(await world.inventory());
+      const found = Object.entries(await administration.inventory());
       return found
         .flatMap(([kind, things]) => things.filter(isOurs(vm)).map(({ name }) => `${kind}: ${name}`))
         .toSorted();
     },
     async plantForeign(vm) {
       const name = `copy-of-holdfast-${vm.id}`;
+      planted.push(name);
       await atConsole('POST', '/retentions', { name, domainFqdn: '/', basicRetentionType: 'NO_EXPIRATION' });
       await atConsole('POST', '/groups/backup-groups', {
         ...OWN_PARTS,
@@ -108,8 +156,16 @@ function consoleOf(world: AvamarWorld): Console {
       });
     },
     async foreign(vm) {
-      const found = Object.entries(await world.inventory());
+      const found = Object.entries(await administration.inventory());
       return Object.fromEntries(found.map(([kind, things]) => [kind, things.filter((thing) => !isOurs(vm)(thing))]));
+    },
+    async tidy() {
+      const { groups, retentions } = await administration.inventory();
+      for (const { id } of groups.filter(({ name }) => planted.includes(name)))
+        await atConsole('DELETE', `/groups/${id}`);
+      for (const { id } of retentions.filter(({ name }) => planted.includes(name))) {
+        await atConsole('DELETE', `/retentions/${id}`);
+      }
     },
     async disableSchedule(vm) {
       await atConsole('PUT', `/groups/backup-groups/${(await groupOf(vm)).id}/toggle`);
@@ -124,21 +180,28 @@ function consoleOf(world: AvamarWorld): Console {
       await atConsole('DELETE', `/groups/${(await groupOf(vm)).id}`);
     },
     async addMachine(vm, other) {
-      await world.connect().vmReference(world.context, other);
-      await atConsole('POST', `/clients/${await cidOf(other)}/groups/add`, [(await groupOf(vm)).id]);
+      const { cid, domain } = await vcenterOf();
+      const asked = { domain, entityIds: [`VirtualMachine:${other.hypervisorRef}`], viewType: 'VM_TEMPLATE' };
+      await atConsole('POST', `/virtualcenters/${cid}/clients`, asked);
+      const patience = { patienceMs: 60_000 };
+      const member = await until(
+        patience,
+        () => cidOf(other),
+        (found) => found !== '',
+      );
+      await atConsole('POST', `/clients/${member}/groups/add`, [(await groupOf(vm)).id]);
     },
     async startBackup(vm) {
-      const { groups } = await world.inventory();
+      const { groups } = await administration.inventory();
       const group = groups.find(isOurs(vm));
       if (group !== undefined) await atConsole('POST', `/groups/backup-groups/${group.id}/backup`);
       else await atConsole('POST', `/clients/${await cidOf(vm)}/backup`, ALL_DISKS);
     },
     async startRestore(vm, vendorBackupId) {
-      const [vcenter] = (await get<{ content: { cid: string }[] }>('/virtualcenters?domain=/&recursive=true')).content;
       const [cid, label] = vendorBackupId.split('/');
       await atConsole('POST', `/clients/${cid}/backups/${label}/restore:vm`, {
         pluginNumber: 1016,
-        vcCid: vcenter?.cid,
+        vcCid: (await vcenterOf()).cid,
         vmEntityId: `VirtualMachine:${vm.hypervisorRef}`,
       });
     },
@@ -153,27 +216,6 @@ function consoleOf(world: AvamarWorld): Console {
       const [cid, label] = vendorBackupId.split('/');
       await atConsole('DELETE', `/clients/${cid}/backups/${label}/delete`);
     },
-    async sessionsTake(seconds) {
-      await world.settings({ backupSeconds: seconds, restoreSeconds: seconds });
-    },
-    async nextEnds(vm, how, words) {
-      await world.outcome({ cid: await cidOf(vm), state: ENDINGS[how], codeReason: words, times: 1 });
-    },
-    async beginMany(count) {
-      const machines = simulatedMachines(world.hypervisorUrl);
-      const cids: string[] = [];
-      for (const name of ['many-1', 'many-2', 'many-3', 'many-4']) {
-        cids.push(await world.connect().vmReference(world.context, await machines.deploy(name)));
-      }
-      const ids: string[] = [];
-      while (ids.length < count) {
-        const cid = cids[ids.length % cids.length];
-        ids.push(...((await atConsole('POST', `/clients/${cid}/backup`, ALL_DISKS)) as string[]));
-      }
-      return ids;
-    },
-    // Avamar's schedules are made by the request itself.
-    settled: async () => {},
   };
 }
 

@@ -3,6 +3,7 @@
  * @module
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Agent, fetch } from 'undici';
 
 export interface EnterpriseManager {
   /** @returns the XML of the answer. */
@@ -14,12 +15,16 @@ export interface EnterpriseManager {
 /** How long a change may take. Milliseconds. */
 const LIMIT_MS = 60_000;
 
-/** @param api ends in `/api`. */
-export function enterpriseManager(api: string, user: string, password: string): EnterpriseManager {
+/**
+ * @param api ends in `/api`.
+ * @param trusted the authority of the server's certificate, in PEM; absent: the system's.
+ */
+export function enterpriseManager(api: string, user: string, password: string, trusted?: string): EnterpriseManager {
+  const dispatcher = new Agent(trusted === undefined ? {} : { connect: { ca: trusted } });
   let session: string | undefined;
   const logIn = async (): Promise<string> => {
     const headers = { authorization: `Basic ${btoa(`${user}:${password}`)}` };
-    const answer = await fetch(`${api}/sessionMngr/?v=latest`, { method: 'POST', headers });
+    const answer = await fetch(`${api}/sessionMngr/?v=latest`, { method: 'POST', headers, dispatcher });
     const id = answer.headers.get('x-restsvcsessionid');
     if (id === null) throw new Error(`the login answered ${answer.status}`);
     return id;
@@ -28,7 +33,12 @@ export function enterpriseManager(api: string, user: string, password: string): 
     for (let isSecond = false; ; isSecond = true) {
       session ??= await logIn();
       const headers = { 'x-restsvcsessionid': session, accept: 'application/xml', 'content-type': 'application/xml' };
-      const answer = await fetch(`${api}${path}`, { method, headers, ...(xml === undefined ? {} : { body: xml }) });
+      const answer = await fetch(`${api}${path}`, {
+        method,
+        headers,
+        dispatcher,
+        ...(xml === undefined ? {} : { body: xml }),
+      });
       const text = await answer.text();
       if (answer.ok) return text;
       if (answer.status !== 401 || isSecond) throw new Error(`${method} ${path}: ${answer.status} ${text}`);

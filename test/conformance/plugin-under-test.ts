@@ -19,6 +19,10 @@ export type Ability =
   | 'OUTCOMES'
   /** Hundreds of sessions can be begun. */
   | 'MANY_SESSIONS'
+  /** A schedule can be given another name. */
+  | 'RENAME'
+  /** A single backup can be deleted. */
+  | 'DELETE_BACKUPS'
   /** The server can be started with another clock, time zone or habit. */
   | 'SURROUNDINGS';
 
@@ -46,6 +50,8 @@ export interface Subject {
   };
   /** Ways in which servers of this kind differ; every scenario is played with each. */
   readonly habits: readonly string[];
+  /** How long a session or a change may take, for servers that are not quick. Milliseconds. */
+  readonly patienceMs?: number;
   start(surroundings: Surroundings): Promise<PluginUnderTest>;
 }
 
@@ -72,8 +78,8 @@ export interface Console {
   /** Everything that schedules anything and does not carry the VM's id as Holdfast writes it, in a form to compare. */
   foreign(vm: ProtectedVm): Promise<unknown>;
   disableSchedule(vm: ProtectedVm): Promise<void>;
-  /** Gives a schedule of the VM a name that says nothing of Holdfast. @returns the name. */
-  renameSchedule(vm: ProtectedVm): Promise<string>;
+  /** RENAME: gives a schedule of the VM a name that says nothing of Holdfast. @returns the name. */
+  renameSchedule?(vm: ProtectedVm): Promise<string>;
   deleteSchedule(vm: ProtectedVm): Promise<void>;
   /** Makes the schedule of the VM back up another machine too. */
   addMachine(vm: ProtectedVm, other: ProtectedVm): Promise<void>;
@@ -83,7 +89,8 @@ export interface Console {
   startRestore(vm: ProtectedVm, vendorBackupId: string): Promise<void>;
   /** Sessions of that kind that were ever begun for the VM, under this and earlier references. */
   sessionCount(vm: ProtectedVm, kind: 'BACKUP' | 'RESTORE'): Promise<number>;
-  deleteBackup(vm: ProtectedVm, vendorBackupId: string): Promise<void>;
+  /** DELETE_BACKUPS */
+  deleteBackup?(vm: ProtectedVm, vendorBackupId: string): Promise<void>;
   /** How long the backups and restores take that begin from now on. */
   sessionsTake(seconds: number): Promise<void>;
   /** OUTCOMES: how the next session for the VM ends, with the words that the backup system finds for it. */
@@ -120,8 +127,6 @@ export interface PluginUnderTest {
   connect(change?: Partial<Pick<ManagerConnection, 'credentials' | 'tls' | 'endpoint'>>): BackupSystem;
   /** The credentials that are right. */
   readonly credentials: NonNullable<ManagerConnection['credentials']>;
-  /** What follows the wire's address in the manager's endpoint, for example `/api/`. */
-  readonly endpointPath: string;
   /** TIME: lets the backup system's time pass; what became due has begun when it resolves. */
   advance?(seconds: number): Promise<void>;
   /** How long a session or a change may take to be seen. Milliseconds. */

@@ -111,6 +111,13 @@ export function copyOf(result: ResultReport): CopyRef {
   return { vendorVmRef: result.vendorVmRef, vendorId: copy.vendorId, location: copy.location };
 }
 
+/** For how many days the first copy is kept; `null`: nobody knows. */
+export function keptDays(result: Pick<ResultReport, 'createdAt' | 'copies'> | undefined): number | null {
+  const expiresAt = result?.copies[0]?.expiresAt;
+  if (result === undefined || !expiresAt) return null;
+  return Math.round((expiresAt.getTime() - result.createdAt.getTime()) / 86_400_000);
+}
+
 /** A VM with its schedule, and what the backup system calls it. */
 export interface Scheduled {
   readonly vm: ProtectedVm;

@@ -82,12 +82,13 @@ export const TROUBLES: readonly TroubleRow[] = [
     strikesWrites: false,
     mayFail: ['UNREACHABLE', 'FAILED', 'NO_ANSWER'],
   },
+  // What an ended login took with it (a task that only it could see) is unknown; anything else is asked again.
   {
     name: 'login ended',
     what: 'LOGIN_ENDED',
     places: eachKind(({ isLogin }) => !isLogin),
     strikesWrites: false,
-    mayFail: [],
+    mayFail: ['NO_ANSWER'],
   },
   { name: 'slow', what: 'SLOW', places: allCalls, strikesWrites: false, mayFail: [] },
   { name: 'byte order mark', what: 'BYTE_ORDER_MARK', places: allCalls, strikesWrites: false, mayFail: [] },
@@ -100,7 +101,8 @@ export const TROUBLES: readonly TroubleRow[] = [
  */
 export function untruth(row: TroubleRow, failure: unknown): string | undefined {
   if (failure === undefined) return undefined;
-  if (!(failure instanceof ExternalSystemError)) return `it threw ${String(failure)}`;
+  if (!(failure instanceof ExternalSystemError))
+    return `it threw ${failure instanceof Error ? failure.message : 'something'}`;
   if (row.mayFail.includes(failure.kind)) return undefined;
   return `it said ${failure.kind}: ${failure.message}`;
 }

@@ -1,4 +1,7 @@
 import { conformance } from './suite.ts';
-import { veeamSubject } from './veeam.ts';
+import { realVeeam, veeamSubject } from './veeam.ts';
 
 conformance('Veeam', veeamSubject);
+
+const real = realVeeam();
+if (real !== undefined) conformance('Veeam, a real server', real);

@@ -1,36 +1,45 @@
 /**
- * The Veeam plugin before the simulator of its Enterprise Manager.
+ * The Veeam plugin before the simulator of its Enterprise Manager, and before a real one.
  * @module
  */
-import { type ProtectedVm, Secret } from '../../activities/backup-systems/backup-system.ts';
+import { Secret } from '../../activities/backup-systems/backup-system.ts';
+import { loadVeeamConfig } from '../../activities/backup-systems/veeam/config.ts';
+import { veeamPlugin } from '../../activities/backup-systems/veeam/plugin.ts';
 import { VEEAM } from '../../domain/plugin-types.ts';
-import { type SeenJob, startVeeamWorld, type VeeamWorld } from '../integration/plugins/veeam-world.ts';
+import { startVeeamWorld, type VeeamWorld } from '../integration/plugins/veeam-world.ts';
 import { enterpriseManager } from './enterprise-manager.ts';
 import type { Console, Subject } from './plugin-under-test.ts';
 import { until } from './port-calls.ts';
+import { type RealServer, realSubject } from './real-server.ts';
 import { simulatedMachines } from './simulated-machines.ts';
+import { idOf, veeamConsole } from './veeam-console.ts';
 import { type Protocol, startWire } from './wire.ts';
 
 const CREDENTIALS = { user: 'Administrator', password: new Secret('veeam-simulator') };
-const API = '/api/';
+const TEMPLATE = 'GOLD';
 const RESULTS = { WARNING: 'Warning', FAILED: 'Failed' } as const;
 
 const PROTOCOL: Protocol = {
+  api: '/api/',
   login: /^\w+ \/api\/(sessionMngr|$)/,
-  // A finished task that is tidied away belongs to the session alone.
-  harmless: /^DELETE \/api\/(tasks|logonSessions)\//,
+  // A finished task that is tidied away belongs to the session alone; a check removes a job that cannot be there, since
+  // the answer tells whether it might.
+  harmless: /^DELETE \/api\/(tasks\/|logonSessions\/|jobs\/00000000-0000-0000-0000-000000000000$)/,
   credentialHeaders: ['authorization', 'x-restsvcsessionid', 'cookie'],
   pageNumber: ['page'],
   pageSize: ['pageSize'],
 };
 
+/** Nothing takes long in the simulator, so what does not come soon does not come. */
+const IMPATIENT = { includeTimeoutSeconds: 2, cloneSettlingSeconds: 2 };
+
 /** How servers differ: by release, and by what they are busy with. */
 const HABITS: Readonly<Record<string, object>> = {
   'flat nesting': { standart: false },
   'v12 roots': { hierarchyRootDefect: true },
-  'restored machine untold': { restoredObjRef: false },
+  'restored untold': { restoredObjRef: false },
   'seconds only': { timestamps: 'seconds' },
-  'one backup per job': { backupPerMachine: false },
+  'shared backup': { backupPerMachine: false },
   'tasks at once': { immediateTasks: true },
   'absent is 400': { missingJobStatus: 400 },
   'oldest release': { versions: ['v1_4'] },
@@ -55,12 +64,11 @@ export const veeamSubject: Subject = {
     const wire = await startWire(world.veeamUrl, PROTOCOL, certificate === undefined ? {} : { certificate });
     return {
       wire,
-      policyCode: 'GOLD',
-      console: consoleOf(world),
+      policyCode: TEMPLATE,
+      console: simulatedConsole(world),
       machines: simulatedMachines(world.hypervisorUrl),
-      connect: (change = {}) => world.connect({ endpoint: `${wire.url}${API}`, ...change }),
+      connect: (change = {}) => world.connect({ endpoint: `${wire.url}${PROTOCOL.api}`, ...change }, IMPATIENT),
       credentials: CREDENTIALS,
-      endpointPath: API,
       advance: async (seconds) => void (await world.advance(seconds)),
       patienceMs: 10_000,
       async close() {
@@ -71,81 +79,32 @@ export const veeamSubject: Subject = {
   },
 };
 
-/** The backup server's own console: it works while nobody can log in to the Enterprise Manager. */
-function consoleOf(world: VeeamWorld): Console {
-  const isOurs = (vm: ProtectedVm) => (job: SeenJob) => job.description.includes(`[holdfast vm=${vm.id}]`);
-  const carriesId = (vm: ProtectedVm) => (job: SeenJob) => isOurs(vm)(job) || job.name === `holdfast-${vm.id}`;
-  const backsUp = (vm: ProtectedVm) => (job: SeenJob) =>
-    vm.hypervisorRef !== null && job.includes.some(({ ref }) => ref.endsWith(`.${vm.hypervisorRef}`));
-  const machineOf = (ref: string): string => ref.slice(ref.lastIndexOf('.') + 1);
-  const jobOf = async (vm: ProtectedVm): Promise<SeenJob> => {
-    const job = (await world.jobs()).find(carriesId(vm));
-    if (job === undefined) throw new Error(`there is no job of ${vm.name}`);
-    return job;
-  };
-  const manager = enterpriseManager(`${world.veeamUrl}/api`, CREDENTIALS.user, CREDENTIALS.password.reveal());
-  /** UIDs of the sessions that the filter of the query service lets through. */
-  const sessionsOf = async (type: string, filter: string): Promise<string[]> => {
-    const query = new URLSearchParams({ type, format: 'Entities', pageSize: '1000', filter });
-    const xml = await manager.get(`/query?${query}`);
-    return [...xml.matchAll(new RegExp(`<${type}\\s[^>]*UID="([^"]+)"`, 'g'))].map(([, uid = '']) => uid);
-  };
-  const rootOfMachines = async (): Promise<string> => {
-    const roots = await manager.get('/hierarchyRoots?format=Entity');
-    const vcenter = roots.split('<HierarchyRoot ').find((xml) => xml.includes('vcenter.simulated')) ?? '';
-    return `urn:VMware:Vm:${/<HierarchyRootId>([^<]+)</.exec(vcenter)?.[1]}`;
-  };
-  const pointOf = (vendorBackupId: string): string => vendorBackupId.slice(vendorBackupId.lastIndexOf(':') + 1);
+/** A real Enterprise Manager, where its address is given. */
+export const realVeeam = (): Subject | undefined =>
+  realSubject('VEEAM', VEEAM, PROTOCOL, {
+    plugin: () => veeamPlugin({ clock: () => new Date(), config: loadVeeamConfig(undefined) }),
+    async console({ url, user, password, policyCode, trusted }: RealServer) {
+      return veeamConsole(enterpriseManager(`${url}/api`, user, password, trusted), policyCode);
+    },
+  });
 
+/** With what only a simulator lets its administrator do. */
+function simulatedConsole(world: VeeamWorld): Console {
+  const { user, password } = CREDENTIALS;
+  const manager = enterpriseManager(`${world.veeamUrl}/api`, user, password.reveal());
+  const console = veeamConsole(manager, TEMPLATE);
+  const advance = async (seconds: number) => void (await world.advance(seconds));
   return {
-    async schedules(vm) {
-      const jobs = (await world.jobs()).filter((job) => carriesId(vm)(job) || backsUp(vm)(job));
-      return jobs
-        .map((job) => ({
-          name: job.name,
-          enabled: job.scheduleEnabled && job.scheduleConfigured,
-          machines: job.includes.map(({ ref }) => machineOf(ref)),
-          when: JSON.stringify(job.schedule),
-          keepsDays: daysOf(job.retention),
-        }))
-        .toSorted((a, b) => a.name.localeCompare(b.name));
-    },
-    traces: async (vm) =>
-      (await world.jobs())
-        .filter(carriesId(vm))
-        .map(({ name }) => name)
-        .toSorted(),
-    async plantForeign(vm) {
-      const description = `Made by hand for holdfast-${vm.id}`;
-      await world.control('/jobs', { name: `copy-of-${vm.id}`, description });
-    },
-    foreign: async (vm) => (await world.jobs()).filter((job) => !carriesId(vm)(job)),
-    async disableSchedule(vm) {
-      await world.changeJob((await jobOf(vm)).id, { scheduleEnabled: false });
-    },
+    ...console,
     async renameSchedule(vm) {
-      const { id } = await jobOf(vm);
-      const name = `By hand ${id}`;
-      await world.changeJob(id, { name });
+      const [seen] = await console.schedules(vm);
+      const job = (await console.jobs()).find(({ name }) => name === seen?.name);
+      const name = `By hand ${job?.id}`;
+      await world.changeJob(job?.id ?? '', { name });
       return name;
     },
-    async deleteSchedule(vm) {
-      await world.deleteJob((await jobOf(vm)).id);
-    },
-    async addMachine(vm, other) {
-      const { id, includes } = await jobOf(vm);
-      const root = includes[0]?.ref.slice(0, includes[0].ref.lastIndexOf('.'));
-      await manager.change('POST', `/jobs/${id}/includes`, newObject(`${root}.${other.hypervisorRef}`, other.name));
-    },
-    async startBackup(vm) {
-      await world.startJob((await jobOf(vm)).id);
-    },
-    async startRestore(_, vendorBackupId) {
-      await manager.change('POST', `/vmRestorePoints/${pointOf(vendorBackupId)}?action=restore`);
-    },
-    sessionCount: async (vm, kind) => (await sessionsOf(SESSION_TYPES[kind], `VmDisplayName=="${vm.name}"`)).length,
     async deleteBackup(_, vendorBackupId) {
-      await world.control(`/points/${pointOf(vendorBackupId)}`, undefined, 'DELETE');
+      await world.control(`/points/${idOf(vendorBackupId)}`, undefined, 'DELETE');
     },
     async sessionsTake(seconds) {
       await world.settings({ backupSeconds: seconds, restoreSeconds: seconds });
@@ -161,33 +120,28 @@ function consoleOf(world: VeeamWorld): Console {
       const root = await rootOfMachines();
       const machines = simulatedMachines(world.hypervisorUrl);
       for (let made = 0; made < count; made += 1) {
-        const machine = await machines.deploy(name);
-        await manager.change('POST', `/jobs/${id}/includes`, newObject(`${root}.${machine.hypervisorRef}`, name));
+        const machine = await machines.deploy('many');
+        await console.addObject(id, `${root}.${machine.hypervisorRef}`, machine.name);
       }
       const [placeholder] = [...(await manager.get(`/jobs/${id}/includes`)).matchAll(/<ObjectInJobId>([^<]+)</g)];
       await manager.change('DELETE', `/jobs/${id}/includes/${placeholder?.[1]}`);
       await world.startJob(id);
-      const advance = async (seconds: number) => void (await world.advance(seconds));
-      const run = async () => /UID="(urn:veeam:BackupJobSession:[^"]+)"/.exec(await manager.get(runsOf(name)))?.[1];
-      const look = async () => sessionsOf('BackupTaskSession', `JobSessionUid=="${await run()}"`);
+      const look = async () => {
+        const [run] = await console.uids('BackupJobSession', `JobName=="${name}"`);
+        return run === undefined ? [] : console.uids('BackupTaskSession', `JobSessionUid=="${run}"`);
+      };
       return until({ patienceMs: 20_000, advance }, look, ({ length }) => length >= count);
     },
     async settled() {
       // No task takes longer; once for its work and once for its effect to be listed.
-      await world.advance(3);
-      await world.advance(3);
+      await advance(3);
+      await advance(3);
     },
   };
+
+  async function rootOfMachines(): Promise<string> {
+    const roots = await manager.get('/hierarchyRoots?format=Entity');
+    const vcenter = roots.split('<HierarchyRoot ').find((xml) => xml.includes('vcenter.simulated')) ?? '';
+    return `urn:VMware:Vm:${/<HierarchyRootId>([^<]+)</.exec(vcenter)?.[1]}`;
+  }
 }
-
-const SESSION_TYPES = { BACKUP: 'BackupTaskSession', RESTORE: 'RestoreSession' } as const;
-
-const runsOf = (jobName: string): string =>
-  `/query?${new URLSearchParams({ type: 'BackupJobSession', format: 'Entities', filter: `JobName=="${jobName}"` })}`;
-
-const newObject = (ref: string, name: string): string =>
-  '<CreateObjectInJobSpec xmlns="http://www.veeam.com/ent/v1.0">' +
-  `<HierarchyObjRef>${ref}</HierarchyObjRef><HierarchyObjName>${name}</HierarchyObjName></CreateObjectInJobSpec>`;
-
-const daysOf = ({ RetainLimitType, RetainDaysToKeep }: SeenJob['retention']): number | null =>
-  RetainLimitType === 'Days' ? Number(RetainDaysToKeep) : null;

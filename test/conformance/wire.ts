@@ -59,6 +59,8 @@ export interface Call {
 
 /** How the protocol of a backup system shows what the wire must know. */
 export interface Protocol {
+  /** What follows the address in a manager's endpoint, for example `/api/v1`. */
+  readonly api: string;
   /** Matches method and path of a login, for example `POST /api/token`. */
   readonly login: RegExp;
   /** Matches method and path of calls that look like writes and change nothing that an operation owns. */
@@ -277,7 +279,7 @@ function kindOf(method: string, path: string): string {
 function withoutPage(path: string, protocol: Protocol): string {
   const url = new URL(path, 'http://wire');
   for (const name of protocol.pageNumber) url.searchParams.delete(name);
-  return `${url.pathname}?${url.searchParams}`;
+  return `${url.pathname}?${url.searchParams.toString()}`;
 }
 
 function resized(path: string, protocol: Protocol, size: number): string {

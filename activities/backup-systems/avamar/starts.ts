@@ -7,6 +7,7 @@ import { type CallContext, ExternalSystemError } from '../../calls.ts';
 import type { CopyRef, FoundSession, LostStart, ProtectedVm } from '../backup-system.ts';
 import { type AvamarSession, session, sessionsSince } from './activities.ts';
 import { backupId, partsOf } from './backup-id.ts';
+import { serverTime } from './check.ts';
 import type { AvamarConfig } from './config.ts';
 import { refused } from './refusal.ts';
 import type { AvamarRest } from './rest.ts';
@@ -26,7 +27,6 @@ export interface Started {
 export async function startBackup(
   rest: AvamarRest,
   config: AvamarConfig,
-  now: () => Date,
   context: CallContext,
   vm: ProtectedVm,
   options: { readonly retentionDays: number; readonly disks: readonly string[] | null },
@@ -39,7 +39,9 @@ export async function startBackup(
     disks === undefined
       ? { name: ALL_DISKS, pluginNumber }
       : { name, pluginNumber, disks: disks.map((diskPath) => ({ diskPath })) };
-  const json = { targets: [target], expireTime: now().getTime() + options.retentionDays * DAY_MS };
+  // By Avamar's clock, which decides when it has come: ours may be another.
+  const now = await serverTime(rest, context);
+  const json = { targets: [target], expireTime: now.getTime() + options.retentionDays * DAY_MS };
   const path = `/clients/${encodeURIComponent(cid)}/backup`;
   const call = { method: 'POST', path, json, purpose: `back up ${vm.name}` } as const;
   const { body } = await rest.write(context, { ...call, answer: z.tuple([z.string()], z.string()) });

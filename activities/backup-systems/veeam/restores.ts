@@ -138,7 +138,8 @@ export async function cancel(veeam: Veeam, context: CallContext, vendorSessionId
     if (!end.known) throw end.why;
   } catch (error) {
     // A run that has ended meanwhile cannot be stopped, and says so when it is looked at.
-    const now = error instanceof ExternalSystemError ? await facts(veeam, context, 'BackupJobSession', run.uid) : run;
+    const look = () => facts(veeam, context, 'BackupJobSession', run.uid);
+    const now = error instanceof ExternalSystemError ? await lookAfter(error, look) : run;
     if (isAbsent(error) ? now !== undefined && !now.isOver : now?.isOver !== true) throw error;
   }
 }

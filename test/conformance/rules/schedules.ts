@@ -18,10 +18,12 @@ export function scheduleRules(world: () => PluginUnderTest, subject: Subject): v
   /** Refused with that word, and before the first write. */
   async function expectRefused(vm: ProtectedVm, schedule: BackupSchedule, word: string | RegExp): Promise<void> {
     world().wire.forget();
-    await expect(world().connect().applySchedule(context, vm, schedule, undefined)).rejects.toMatchObject({
-      kind: 'REFUSED',
-      message: expect.stringMatching(word),
-    });
+    const failure = await world()
+      .connect()
+      .applySchedule(context, vm, schedule, undefined)
+      .catch((error: unknown) => error);
+    expect(failure).toMatchObject({ kind: 'REFUSED' });
+    expect((failure as Error).message).toMatch(word);
     expect(world().wire.calls.filter(({ write }) => write !== undefined)).toEqual([]);
   }
 
@@ -58,21 +60,23 @@ export function scheduleRules(world: () => PluginUnderTest, subject: Subject): v
     expect(await world().console.traces(vm)).toEqual([]);
   });
 
-  test('renamed outside: a schedule that was renamed never goes on unseen', async () => {
-    const { vm, ref } = await ours('renamed');
-    const name = await world().console.renameSchedule(vm);
-    const failure = await world()
-      .connect()
-      .removeSchedule(context, vm, ref)
-      .catch((error: unknown) => error);
-    // One that still says whose it is, is removed; one that does not is left, and the refusal says how it came to be.
-    const left = (await world().console.schedules(vm)).map((seen) => seen.name);
-    if (failure === undefined) expect(left).toEqual([]);
-    else {
-      expect(failure).toMatchObject({ kind: 'REFUSED', message: expect.stringContaining('renamed') });
-      expect(left).toEqual([name]);
-    }
-  });
+  if (subject.without.RENAME === undefined) {
+    test('renamed outside: a schedule that was renamed never goes on unseen', async () => {
+      const { vm, ref } = await ours('renamed');
+      const name = await world().console.renameSchedule?.(vm);
+      const failure = await world()
+        .connect()
+        .removeSchedule(context, vm, ref)
+        .catch((error: unknown) => error);
+      // One that still says whose it is, is removed; one that does not is left, and the refusal says how it came to be.
+      const left = (await world().console.schedules(vm)).map((seen) => seen.name);
+      if (failure === undefined) expect(left).toEqual([]);
+      else {
+        expect(failure).toMatchObject({ kind: 'REFUSED', message: expect.stringContaining('renamed') });
+        expect(left).toEqual([name]);
+      }
+    });
+  }
 
   test('deleted outside: the schedule is made again when it is asked for, and its removal succeeds', async () => {
     const { vm, schedule, ref } = await ours('deleted');
@@ -88,11 +92,12 @@ export function scheduleRules(world: () => PluginUnderTest, subject: Subject): v
     expect(await world().console.traces(vm)).toEqual([]);
   });
 
-  test('deleted outside: a machine that is gone from the hypervisor is refused in words', async () => {
+  test('deleted outside: a machine that is not in the hypervisor is named, and nothing is left of the attempt', async () => {
     const [schedule] = twoSchedules(type, world().policyCode);
     const vm = { ...(await world().machines.deploy('vanished')), hypervisorRef: 'vm-999999' };
     await expect(world().connect().applySchedule(context, vm, schedule, undefined)).rejects.toMatchObject({
-      kind: 'REFUSED',
+      // A machine that is new is unknown for a while to some backup systems; these try again until they are told to stop.
+      kind: expect.stringMatching(/^(REFUSED|FAILED)$/),
       message: expect.stringContaining('vanished'),
     });
     await world().connect().removeSchedule(context, vm, undefined);

@@ -98,14 +98,19 @@ export function sessionRules(world: () => PluginUnderTest, subject: Subject): vo
       const since = await world().connect().serverTime(context);
       const ids = (await world().console.beginMany?.(IN_FLIGHT)) ?? [];
       const system = world().connect();
-      await system.serverTime(context);
-      await system.sessions(context, []);
+      const later = new Date((await system.serverTime(context)).getTime() + 1_000);
+      const tick = async () => {
+        const begun = await system.sessionsSince(context, later);
+        return [...begun, ...(await system.sessions(context, ids))];
+      };
+      // What a process learns of sessions that it finds running, it learns once.
+      await tick();
       world().wire.forget();
-      const reports = await system.sessions(context, ids);
-      const all = await system.sessionsSince(context, since);
+      const reports = await tick();
       expect(world().wire.calls.filter(({ isLogin }) => !isLogin).length).toBeLessThanOrEqual(calls);
       expect(new Set(reports.map(({ vendorSessionId }) => vendorSessionId))).toEqual(new Set(ids));
-      expect(new Set(all.map(({ vendorSessionId }) => vendorSessionId))).toEqual(new Set(ids));
+      const all = await system.sessionsSince(context, since);
+      expect(all.map(({ vendorSessionId }) => vendorSessionId).toSorted()).toEqual(ids.toSorted());
       expect(reports.every(({ state }) => state === 'RUNNING')).toBe(true);
     });
   }
@@ -118,19 +123,21 @@ export function sessionRules(world: () => PluginUnderTest, subject: Subject): vo
     expect(world().wire.calls).toEqual([]);
   });
 
-  test('deleted outside: a backup that is gone is not listed, and cannot be restored', async () => {
-    const one = await ours('gone-backup');
-    const [kept, gone] = [await backedUp(world(), one), await backedUp(world(), one)];
-    await world().console.deleteBackup(one.vm, gone.vendorBackupId);
-    const system = world().connect();
-    expect([...(await system.listed(context, [kept, gone].map(copyOf)))]).toEqual([copyKey(copyOf(kept))]);
-    expect(await system.result(context, listedAs(one), gone.vendorBackupId)).toBeUndefined();
-    expect((await resultsOf(system, [listedAs(one)])).map(({ vendorBackupId }) => vendorBackupId)).toEqual([
-      kept.vendorBackupId,
-    ]);
-    await expect(system.startRestore(context, one.vm, copyOf(gone))).rejects.toMatchObject({ kind: 'REFUSED' });
-    expect(await world().console.sessionCount(one.vm, 'RESTORE')).toBe(0);
-  });
+  if (without.DELETE_BACKUPS === undefined) {
+    test('deleted outside: a backup that is gone is not listed, and cannot be restored', async () => {
+      const one = await ours('gone-backup');
+      const [kept, gone] = [await backedUp(world(), one), await backedUp(world(), one)];
+      await world().console.deleteBackup?.(one.vm, gone.vendorBackupId);
+      const system = world().connect();
+      expect([...(await system.listed(context, [kept, gone].map(copyOf)))]).toEqual([copyKey(copyOf(kept))]);
+      expect(await system.result(context, listedAs(one), gone.vendorBackupId)).toBeUndefined();
+      expect((await resultsOf(system, [listedAs(one)])).map(({ vendorBackupId }) => vendorBackupId)).toEqual([
+        kept.vendorBackupId,
+      ]);
+      await expect(system.startRestore(context, one.vm, copyOf(gone))).rejects.toMatchObject({ kind: 'REFUSED' });
+      expect(await world().console.sessionCount(one.vm, 'RESTORE')).toBe(0);
+    });
+  }
 
   test('an unknown VM has no backups', async () => {
     expect(await resultsOf(world().connect(), [{ vendorVmRef: 'no-such-vm', schedule: null }])).toEqual([]);

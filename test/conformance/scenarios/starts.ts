@@ -5,7 +5,7 @@
 import type { BackupSystem, LostStart, ProtectedVm } from '../../../activities/backup-systems/backup-system.ts';
 import { type NamingContext, ExternalSystemError } from '../../../activities/calls.ts';
 import type { PluginUnderTest } from '../plugin-under-test.ts';
-import { backedUp, copyOf, ended, openContext, scheduled, until } from '../port-calls.ts';
+import { backedUp, copyOf, ended, keptDays, openContext, scheduled, until } from '../port-calls.ts';
 import type { Played, Scenario } from '../scenarios.ts';
 
 /** So long is long enough to be stopped. Seconds. */
@@ -78,7 +78,7 @@ export const STARTS: readonly Scenario[] = [
     needs: [],
     isOffered: ({ operations }) => operations.onDemandBackup,
     isIdempotent: true,
-    expected: () => ({ state: 'SUCCEEDED', kind: 'BACKUP', begun: 1 }),
+    expected: () => ({ state: 'SUCCEEDED', kind: 'BACKUP', keptDays: 7, begun: 1 }),
     async begin(world) {
       const vm = await world.machines.deploy('backed-up');
       const vendorVmRef = await world.connect().vmReference(openContext(), vm);
@@ -88,8 +88,10 @@ export const STARTS: readonly Scenario[] = [
       return {
         act: start.act,
         async outcome() {
-          const { state, kind } = await ended(world, world.connect(), start.sessionId());
-          return { state, kind, begun: await world.console.sessionCount(vm, 'BACKUP') };
+          const system = world.connect();
+          const { state, kind, vendorBackupId } = await ended(world, system, start.sessionId());
+          const made = await system.result(openContext(), { vendorVmRef, schedule: null }, vendorBackupId ?? '');
+          return { state, kind, keptDays: keptDays(made), begun: await world.console.sessionCount(vm, 'BACKUP') };
         },
       };
     },

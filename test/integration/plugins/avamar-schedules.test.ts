@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { BackupSystem } from '../../../activities/backup-systems/backup-system.ts';
-import { type AvamarWorld, daily, openContext, scheduleOf, startAvamarWorld } from './avamar-world.ts';
+import { openContext } from '../../conformance/port-calls.ts';
+import { type AvamarWorld, daily, scheduleOf, startAvamarWorld } from './avamar-world.ts';
 
 let world: AvamarWorld;
 let avamar: BackupSystem;
@@ -63,126 +64,6 @@ describe('the schedule of a VM in Avamar', () => {
     await avamar.applySchedule(context, vm, before, changed);
     expect(await countsOf(vm.id)).toEqual([2, 2, 2, 0]);
   });
-
-  test('mends what somebody changed at the console: disabled, another time, another member', async () => {
-    const vm = await world.deploy('mended');
-    const other = await world.deploy('stranger');
-    const schedule = scheduleOf([daily('23:00')]);
-    const ref = await avamar.applySchedule(context, vm, schedule, undefined);
-    const otherCid = await avamar.vmReference(context, other);
-    const group = (await world.inventory()).groups.find(({ name }) => name.includes(vm.id));
-    await world.atConsole('PUT', `/groups/backup-groups/${group?.id}/toggle`);
-    await world.atConsole('POST', `/clients/${otherCid}/groups/add`, [group?.id]);
-
-    await avamar.applySchedule(context, vm, schedule, ref);
-    expect(await world.atConsole('GET', `/groups/${group?.id}`)).toMatchObject({ enabled: true, memberCount: 1 });
-    expect(await world.atConsole('GET', `/groups/${group?.id}/members`)).toMatchObject({
-      content: [{ cid: ref.vmRef }],
-    });
-  });
-
-  test('takes the new client after the VM was deployed again', async () => {
-    const vm = await world.deploy('again');
-    const ref = await avamar.applySchedule(context, vm, scheduleOf([daily('23:00')]), undefined);
-    await world.undeploy(vm);
-    const now = await world.deploy('again', vm.id);
-    const next = await avamar.applySchedule(context, now, scheduleOf([daily('23:00')]), ref);
-    expect(next.vmRef).not.toBe(ref.vmRef);
-    expect(await countsOf(vm.id)).toEqual([1, 1, 1, 0]);
-    const group = (await world.inventory()).groups.find(({ name }) => name.includes(vm.id));
-    expect(await world.atConsole('GET', `/groups/${group?.id}/members`)).toMatchObject({
-      content: [{ cid: next.vmRef }],
-    });
-  });
-
-  test('removed leaves nothing of ours, everything of others, and the client', async () => {
-    const vm = await world.deploy('removed');
-    const neighbour = await world.deploy('neighbour');
-    await avamar.applySchedule(context, neighbour, scheduleOf([daily('23:00')]), undefined);
-    const foreign = { name: `backup-of-${vm.id}`, domainFqdn: '/', basicRetentionType: 'NO_EXPIRATION' };
-    await world.atConsole('POST', '/retentions', foreign);
-    const ref = await avamar.applySchedule(
-      context,
-      vm,
-      scheduleOf([daily('23:00', { disks: ['Hard disk 1'] })]),
-      undefined,
-    );
-
-    await avamar.removeSchedule(context, vm, ref);
-    expect(await countsOf(vm.id)).toEqual([0, 0, 1, 0]);
-    expect(await countsOf(neighbour.id)).toEqual([1, 1, 1, 0]);
-    expect((await world.clients()).map(({ id }) => id)).toContain(ref.vmRef);
-    await avamar.removeSchedule(context, vm, ref);
-    await avamar.removeSchedule(context, { ...vm, hypervisorRef: null }, undefined);
-  });
-
-  test('says so when a group of ours was renamed, and does not touch it', async () => {
-    const vm = await world.deploy('renamed');
-    const ref = await avamar.applySchedule(context, vm, scheduleOf([daily('23:00')]), undefined);
-    const group = (await world.inventory()).groups.find(({ name }) => name.includes(vm.id));
-    const { name: _, ...rest } = group as Record<string, unknown>;
-    const extra = { name: 'Scheduled by hand', domainFqdn: '/' };
-    const own = { scheduleId: 'Default:SCHEDULEID', retentionId: 'Default:POLICYID' };
-    await world.atConsole('PUT', `/groups/backup-groups/${group?.id}`, { ...rest, ...extra, ...own });
-    await expect(avamar.removeSchedule(context, vm, ref)).rejects.toMatchObject({
-      kind: 'REFUSED',
-      message: expect.stringContaining('renamed'),
-    });
-    expect(await world.atConsole('GET', `/groups/${group?.id}`)).toMatchObject({ name: 'Scheduled by hand' });
-    await world.atConsole('DELETE', `/groups/${group?.id}`);
-  });
-});
-
-const WRITES = [
-  ['POST', '/clients$'],
-  ['POST', '/schedules$'],
-  ['POST', '/retentions$'],
-  ['POST', '/datasets$'],
-  ['POST', '/backup-groups$'],
-] as const;
-
-describe('a lost answer', () => {
-  test.each(WRITES)('to %s %s leaves one of each', async (method, path) => {
-    for (const when of ['after', 'before']) {
-      const vm = await world.deploy(`lost-${when}`);
-      await world.fault({ method, path, when, times: 1, action: { drop: true } });
-      const schedule = scheduleOf([daily('23:00', { disks: ['Hard disk 1'] })]);
-      const first = await avamar.applySchedule(context, vm, schedule, undefined).catch((error: unknown) => error);
-      // Nothing was done in the one case; in the other it was, and looking again has shown it.
-      if (when === 'before') expect(first).toMatchObject({ name: 'ExternalSystemError', kind: 'NO_ANSWER' });
-      else if (path !== '/clients$') expect(first).toMatchObject({ vmRef: expect.any(String) });
-      await avamar.applySchedule(context, vm, schedule, undefined);
-      expect(await countsOf(vm.id)).toEqual([1, 1, 1, 1]);
-      expect((await world.clients()).filter(({ name }) => name.startsWith(`lost-${when}_`)).length).toBe(
-        WRITES.findIndex((write) => write[1] === path) + 1,
-      );
-    }
-  });
-
-  test.each([['/groups/'], ['/schedules/'], ['/retentions/'], ['/datasets/']])(
-    'to DELETE %s leaves nothing behind',
-    async (path) => {
-      const vm = await world.deploy('lost-removal');
-      const ref = await avamar.applySchedule(
-        context,
-        vm,
-        scheduleOf([daily('23:00', { disks: ['Hard disk 1'] })]),
-        undefined,
-      );
-      await world.fault({ method: 'DELETE', path, when: 'after', times: 1, action: { drop: true } });
-      await avamar.removeSchedule(context, vm, ref);
-      expect(await countsOf(vm.id)).toEqual([0, 0, 0, 0]);
-    },
-  );
-
-  test('to a change of the schedule is found out by looking again', async () => {
-    const vm = await world.deploy('lost-change');
-    const ref = await avamar.applySchedule(context, vm, scheduleOf([daily('23:00')]), undefined);
-    await world.fault({ method: 'PUT', path: '/schedules/', when: 'after', times: 1, action: { drop: true } });
-    await avamar.applySchedule(context, vm, scheduleOf([daily('02:00')]), ref);
-    const schedule = (await world.inventory()).schedules.find(({ name }) => name.includes(vm.id));
-    expect(schedule).toMatchObject({ dailyData: { timesOfDay: ['02:00'] } });
-  });
 });
 
 describe('a refusal', () => {
@@ -208,36 +89,5 @@ describe('a refusal', () => {
       kind: 'FAILED',
       transient: true,
     });
-  });
-
-  test('of an unknown time zone, disk or VM comes before anything is made', async () => {
-    const vm = await world.deploy('impossible');
-    const zone = scheduleOf([daily('23:00')], { timeZone: 'Mars/Olympus' });
-    await expect(avamar.applySchedule(context, vm, zone, undefined)).rejects.toMatchObject({
-      kind: 'REFUSED',
-      message: expect.stringMatching(/GOLD.*timeZone Mars\/Olympus/),
-    });
-    const disk = scheduleOf([daily('23:00', { disks: ['Hard disk 9'] })]);
-    await expect(avamar.applySchedule(context, vm, disk, undefined)).rejects.toMatchObject({
-      kind: 'REFUSED',
-      message: expect.stringContaining('Hard disk 9'),
-    });
-    const gone = { ...vm, hypervisorRef: 'vm-99999' };
-    await expect(avamar.applySchedule(context, gone, scheduleOf([daily('23:00')]), undefined)).rejects.toMatchObject({
-      kind: 'REFUSED',
-      message: expect.stringContaining('no vCenter'),
-    });
-    expect(await countsOf(vm.id)).toEqual([0, 0, 0, 0]);
-  });
-
-  test('of a write that is no longer permitted ends the call with nothing made', async () => {
-    const vm = await world.deploy('fenced');
-    const beforeWrite = async () => {
-      throw new Error('FENCED');
-    };
-    const fenced = { ...openContext(), beforeWrite };
-    await expect(avamar.applySchedule(fenced, vm, scheduleOf([daily('23:00')]), undefined)).rejects.toThrow('FENCED');
-    expect(await countsOf(vm.id)).toEqual([0, 0, 0, 0]);
-    expect((await world.clients()).some(({ name }) => name.startsWith('fenced_'))).toBe(false);
   });
 });

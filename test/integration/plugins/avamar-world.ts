@@ -2,8 +2,7 @@
  * An Avamar server over a hypervisor, both simulated in this process, and the plugins that talk to them.
  * @module
  */
-import { rememberedWrites } from '../../named-writes.ts';
-import type { CallContext, NamingContext } from '../../../activities/calls.ts';
+import type { CallContext } from '../../../activities/calls.ts';
 import { loadAvamarConfig } from '../../../activities/backup-systems/avamar/config.ts';
 import { avamarPlugin } from '../../../activities/backup-systems/avamar/plugin.ts';
 import {
@@ -13,46 +12,22 @@ import {
   Secret,
   type SessionReport,
 } from '../../../activities/backup-systems/backup-system.ts';
-import { simulatedHypervisor } from '../../../activities/hypervisors/simulated/simulated-hypervisor.ts';
 import type { BackupSchedule, ScheduledBackup } from '../../../domain/schedules.ts';
 import { startAvamarSimulator } from '../../../simulators/avamar/start.ts';
 import { startHypervisorSimulator } from '../../../simulators/hypervisor/start.ts';
 import { avamarAdministration } from '../../conformance/avamar-administration.ts';
+import { backupOf, openContext, scheduleOf as scheduleWith, until as patiently } from '../../conformance/port-calls.ts';
+import { simulatedMachines } from '../../conformance/simulated-machines.ts';
 
 const PASSWORD = 'avamar-simulator';
-const HARDWARE = {
-  cpu: 1,
-  memoryMiB: 512,
-  disks: [
-    { label: 'Hard disk 1', sizeGiB: 1 },
-    { label: 'Hard disk 2', sizeGiB: 1 },
-  ],
-};
 
-/** A context that permits everything; `writes` counts the permissions that were asked for. */
-export function openContext(): NamingContext & { writes: number } {
-  return {
-    signal: new AbortController().signal,
-    progress: () => {},
-    writes: 0,
-    namedWrites: rememberedWrites,
-    async beforeWrite() {
-      this.writes += 1;
-    },
-  };
-}
+export const daily = (time: string, more: Partial<ScheduledBackup> = {}): ScheduledBackup =>
+  backupOf('DAILY', { time, ...more });
 
-export function daily(time: string, more: Partial<ScheduledBackup> = {}): ScheduledBackup {
-  return { type: 'COMPLETE', subtype: 'DAILY', time, days: null, disks: null, ...more };
-}
-
-export function scheduleOf(
+export const scheduleOf = (
   backups: readonly ScheduledBackup[],
   more: Partial<BackupSchedule['policies'][number]> = {},
-): BackupSchedule {
-  const policy = { policyId: 'p1', code: 'GOLD', name: 'Gold', replication: false, timeZone: 'Europe/Madrid' };
-  return { managerId: 'm1', policies: [{ ...policy, retentionDays: 7, backups, ...more }] };
-}
+): BackupSchedule => scheduleWith('GOLD', backups, more);
 
 export type AvamarWorld = Awaited<ReturnType<typeof startAvamarWorld>>;
 
@@ -64,7 +39,7 @@ export async function startAvamarWorld(options: { backupSeconds?: number; taskSe
     backupSeconds: options.backupSeconds ?? 0.2,
     ...(options.zone === undefined ? {} : { timeZoneId: options.zone }),
   });
-  const hypervisor = simulatedHypervisor({ endpoint: hypervisorServer.url, name: 'dc-1' });
+  const machines = simulatedMachines(hypervisorServer.url);
   const context = openContext();
   const manager = (more: Partial<ManagerConnection> = {}): ManagerConnection => ({
     id: '0198a1b2-0000-7000-8000-00000000000a',
@@ -89,7 +64,6 @@ export async function startAvamarWorld(options: { backupSeconds?: number; taskSe
   const administration = await avamarAdministration(avamarServer.url, 'MCUser', PASSWORD);
 
   return {
-    hypervisor,
     hypervisorUrl: hypervisorServer.url,
     avamarUrl: avamarServer.url,
     context,
@@ -110,20 +84,7 @@ export async function startAvamarWorld(options: { backupSeconds?: number; taskSe
     inventory: () => administration.inventory(),
     clients: () => administration.clients(),
     /** A VM that runs in the hypervisor. */
-    async deploy(name: string, id: string = crypto.randomUUID()): Promise<ProtectedVm> {
-      await hypervisor.allocate(context, { id, name }, HARDWARE);
-      const { ref } = await hypervisor.configure(context, { id, name }, HARDWARE);
-      return { id, name, hypervisorRef: ref, vendorRefs: [] };
-    },
-    async undeploy(vm: ProtectedVm): Promise<void> {
-      await hypervisor.destroy(context, vm);
-      await hypervisor.deallocate(context, vm);
-    },
-    async disk(vm: ProtectedVm, content?: string): Promise<string> {
-      const url = `${hypervisorServer.url}/vms/${vm.id}/disks/Hard%20disk%201/content`;
-      const change = content === undefined ? {} : { method: 'PUT', body: JSON.stringify({ content }) };
-      return ((await (await fetch(url, change)).json()) as { content: string }).content;
-    },
+    deploy: (name: string): Promise<ProtectedVm> => machines.deploy(name, crypto.randomUUID()),
     async close(): Promise<void> {
       await avamarServer.close();
       await hypervisorServer.close();
@@ -132,15 +93,8 @@ export async function startAvamarWorld(options: { backupSeconds?: number; taskSe
 }
 
 /** Asks until the answer is as hoped for. @throws Error after 10 s. */
-export async function until<T>(ask: () => Promise<T>, isSo: (answer: T) => boolean): Promise<T> {
-  const deadline = performance.now() + 10_000;
-  for (;;) {
-    const answer = await ask();
-    if (isSo(answer)) return answer;
-    if (performance.now() > deadline) throw new Error(`Still ${JSON.stringify(answer)} after 10 s`);
-    await new Promise((resolve) => setTimeout(resolve, 25));
-  }
-}
+export const until = <T>(ask: () => Promise<T>, isSo: (answer: T) => boolean): Promise<T> =>
+  patiently({ patienceMs: 10_000 }, ask, isSo);
 
 /** The session once it has ended. */
 export function ended(system: BackupSystem, context: CallContext, id: string): Promise<SessionReport> {

@@ -7,7 +7,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { type HttpRequest, httpClient } from '../../../activities/http.ts';
 import type { Tls } from '../../../db/columns.ts';
-import { openContext } from './avamar-world.ts';
+import { openContext } from '../../conformance/port-calls.ts';
 import { TEST_CERTIFICATE, TEST_KEY } from './test-certificate.ts';
 
 const servers: Server[] = [];

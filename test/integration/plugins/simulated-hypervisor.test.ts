@@ -3,7 +3,7 @@ import { hypervisorFactory } from '../../../activities/hypervisors/factory.ts';
 import type { Hypervisor, VmIdentity } from '../../../activities/hypervisors/hypervisor.ts';
 import type { RunningSimulator } from '../../../simulators/kit/server.ts';
 import { startHypervisorSimulator } from '../../../simulators/hypervisor/start.ts';
-import { openContext } from './avamar-world.ts';
+import { openContext } from '../../conformance/port-calls.ts';
 
 const context = openContext();
 const SMALL = { cpu: 1, memoryMiB: 512, disks: [{ label: 'a', sizeGiB: 1 }] };

@@ -14,7 +14,8 @@ import { simulatedHypervisor } from '../../../activities/hypervisors/simulated/s
 import type { Tls } from '../../../db/columns.ts';
 import { startHypervisorSimulator } from '../../../simulators/hypervisor/start.ts';
 import { startVeeamSimulator, type VeeamSimulatorOptions } from '../../../simulators/veeam/start.ts';
-import { openContext, until } from './avamar-world.ts';
+import { openContext } from '../../conformance/port-calls.ts';
+import { until } from './avamar-world.ts';
 
 const PASSWORD = 'veeam-simulator';
 const HARDWARE = { cpu: 1, memoryMiB: 512, disks: [{ label: 'Hard disk 1', sizeGiB: 1 }] };

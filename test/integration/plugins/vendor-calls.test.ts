@@ -7,7 +7,7 @@ import { z } from 'zod';
 import { type HttpRequest, httpClient } from '../../../activities/http.ts';
 import { type CountCall, vendorCalls } from '../../../activities/vendor-calls.ts';
 import { freePort } from '../../../db/embedded.ts';
-import { openContext } from './avamar-world.ts';
+import { openContext } from '../../conformance/port-calls.ts';
 
 const servers: Server[] = [];
 afterAll(async () => {
