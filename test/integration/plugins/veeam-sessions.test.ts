@@ -1,82 +1,24 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import type {
-  BackupSystem,
-  ProtectedVm,
-  ResultReport,
-  SessionReport,
-} from '../../../activities/backup-systems/backup-system.ts';
-import type { ScheduleRef } from '../../../db/columns.ts';
-import {
-  daily,
-  ended,
-  openContext,
-  type SeenJob,
-  scheduleOf,
-  startVeeamWorld,
-  until,
-  type VeeamWorld,
-} from './veeam-world.ts';
+import type { ResultReport } from '../../../activities/backup-systems/backup-system.ts';
+import { begin, copyOf, NIGHTLY, protect, results, run } from './veeam-runs.ts';
+import { ended, openContext, startVeeamWorld, until, type VeeamWorld } from './veeam-world.ts';
 
 let world: VeeamWorld;
 const context = openContext();
-const SCHEDULE = scheduleOf([daily('03:30')]);
 
 beforeAll(async () => {
   world = await startVeeamWorld();
 });
 afterEach(async () => {
   await world.healthy();
-  await world.settings({ backupSeconds: 0.1, restoreSeconds: 0.1, pointReadySeconds: 0, restoreSessionPoint: true });
+  await world.settings({ backupSeconds: 0.1, pointReadySeconds: 0 });
 });
 afterAll(() => world.close());
 
-interface Protected {
-  readonly vm: ProtectedVm;
-  readonly ref: ScheduleRef;
-  readonly job: SeenJob;
-}
-
-async function protect(name: string): Promise<Protected> {
-  const vm = await world.deploy(name);
-  const ref = await world.connect().applySchedule(context, vm, SCHEDULE, undefined);
-  return { vm: { ...vm, vendorRefs: [ref.vmRef] }, ref, job: (await world.job(vm)) as SeenJob };
-}
-
-/** The newest session of the VM; `undefined` while there is none. */
-async function newest(veeam: BackupSystem, { ref }: Protected): Promise<SessionReport | undefined> {
-  const reports = await veeam.sessionsSince(context, new Date((await world.now()).getTime() - 60_000));
-  return reports.findLast(({ vendorVmRef }) => vendorVmRef === ref.vmRef);
-}
-
-/** Begins a run of the job as its schedule would, and waits until its session is there. */
-async function begin(one: Protected, veeam: BackupSystem): Promise<SessionReport> {
-  const before = (await newest(veeam, one))?.vendorSessionId;
-  await world.startJob(one.job.id);
-  return (await until(
-    () => newest(veeam, one),
-    (report) => report !== undefined && report.vendorSessionId !== before,
-  )) as SessionReport;
-}
-
-/** Runs the job as its schedule would, and waits for the end of its session. */
-async function run(one: Protected, veeam: BackupSystem): Promise<SessionReport> {
-  return ended(veeam, context, (await begin(one, veeam)).vendorSessionId);
-}
-
-async function results(veeam: BackupSystem, vmRef: string, since = new Date(0)): Promise<ResultReport[]> {
-  const found: ResultReport[] = [];
-  for await (const result of veeam.listResults(context, [{ vendorVmRef: vmRef, schedule: SCHEDULE }], since)) {
-    found.push(result);
-  }
-  return found;
-}
-
-const copyOf = (ref: ScheduleRef, vendorId: string) => ({ vendorVmRef: ref.vmRef, vendorId, location: 'Local' });
-
 describe('a backup by the schedule', () => {
   test('is a session of its VM, with its restore point and size', async () => {
-    const one = await protect('backup-1');
-    const report = await run(one, world.connect());
+    const one = await protect(world, 'backup-1');
+    const report = await run(world, one, world.connect());
     expect(report).toMatchObject({
       kind: 'BACKUP',
       vendorVmRef: one.ref.vmRef,
@@ -92,7 +34,7 @@ describe('a backup by the schedule', () => {
 
   test('is the same session at every look, in every process', async () => {
     await world.settings({ backupSeconds: 1 });
-    const one = await protect('backup-2');
+    const one = await protect(world, 'backup-2');
     const since = new Date((await world.now()).getTime() - 1_000);
     await world.startJob(one.job.id);
     const seen = new Map<string, string[]>();
@@ -112,7 +54,7 @@ describe('a backup by the schedule', () => {
   });
 
   test('with a warning keeps the words, and one that failed has no restore point', async () => {
-    const one = await protect('backup-3');
+    const one = await protect(world, 'backup-3');
     await world.control('/outcomes', {
       kind: 'backup',
       vmName: 'backup-3',
@@ -120,7 +62,7 @@ describe('a backup by the schedule', () => {
       reason: 'slow disk',
       times: 1,
     });
-    expect(await run(one, world.connect())).toMatchObject({ state: 'WARNING', message: 'slow disk' });
+    expect(await run(world, one, world.connect())).toMatchObject({ state: 'WARNING', message: 'slow disk' });
     await world.control('/outcomes', {
       kind: 'backup',
       vmName: 'backup-3',
@@ -128,7 +70,7 @@ describe('a backup by the schedule', () => {
       reason: 'no space',
       times: 1,
     });
-    expect(await run(one, world.connect())).toMatchObject({
+    expect(await run(world, one, world.connect())).toMatchObject({
       state: 'FAILED',
       message: 'no space',
       vendorBackupId: null,
@@ -136,15 +78,15 @@ describe('a backup by the schedule', () => {
   });
 
   test('that nobody knows is left out, and one that is asked for by its id is found in another process', async () => {
-    const one = await protect('backup-4');
-    const { vendorSessionId } = await run(one, world.connect());
+    const one = await protect(world, 'backup-4');
+    const { vendorSessionId } = await run(world, one, world.connect());
     const unknown = vendorSessionId.replace(/[0-9a-f]{12}$/, '000000000000');
     const found = await world.connect().sessions(context, [unknown, vendorSessionId]);
     expect(found.map((report) => report.vendorSessionId)).toEqual([vendorSessionId]);
   });
 
   test('is begun by the backup system alone', async () => {
-    const { vm } = await protect('backup-5');
+    const { vm } = await protect(world, 'backup-5');
     const veeam = world.connect();
     await expect(veeam.startBackup(context, vm, { retentionDays: 1, disks: null })).rejects.toMatchObject({
       code: 'BACKUP_ONDEMAND_NOT_SUPPORTED',
@@ -161,9 +103,9 @@ describe('a backup by the schedule', () => {
 
   test('can be stopped, and then says how it ended', async () => {
     await world.settings({ backupSeconds: 30 });
-    const one = await protect('backup-6');
+    const one = await protect(world, 'backup-6');
     const veeam = world.connect();
-    const running = await begin(one, veeam);
+    const running = await begin(world, one, veeam);
     await veeam.cancel(context, running.vendorSessionId);
     const stopped = await ended(veeam, context, running.vendorSessionId);
     expect(['CANCELLED', 'FAILED']).toContain(stopped.state);
@@ -175,9 +117,9 @@ describe('a backup by the schedule', () => {
   test('of somebody else’s job is not stopped', async () => {
     await world.settings({ backupSeconds: 5 });
     const veeam = world.connect();
-    const one = await protect('backup-7');
+    const one = await protect(world, 'backup-7');
     await world.changeJob(one.job.id, { description: 'mine now' });
-    const running = await begin(one, veeam);
+    const running = await begin(world, one, veeam);
     const asked = openContext();
     await expect(veeam.cancel(asked, running.vendorSessionId)).rejects.toMatchObject({ kind: 'REFUSED' });
     expect(asked.writes).toBe(0);
@@ -185,7 +127,7 @@ describe('a backup by the schedule', () => {
 
   test('whose job is running keeps its job from being removed, and says so', async () => {
     await world.settings({ backupSeconds: 30 });
-    const one = await protect('backup-8');
+    const one = await protect(world, 'backup-8');
     await world.startJob(one.job.id);
     await expect(world.connect().removeSchedule(context, one.vm, one.ref)).rejects.toMatchObject({
       kind: 'FAILED',
@@ -232,10 +174,10 @@ describe('a backup by the schedule', () => {
 describe('restore points', () => {
   test('are listed with an estimated date, once they are ready', async () => {
     await world.settings({ pointReadySeconds: 3_600 });
-    const one = await protect('points-1');
+    const one = await protect(world, 'points-1');
     const veeam = world.connect();
-    const { vendorBackupId } = await run(one, veeam);
-    const vm = { vendorVmRef: one.ref.vmRef, schedule: SCHEDULE };
+    const { vendorBackupId } = await run(world, one, veeam);
+    const vm = { vendorVmRef: one.ref.vmRef, schedule: NIGHTLY };
     expect(await results(veeam, one.ref.vmRef)).toEqual([]);
     expect(await veeam.result(context, vm, vendorBackupId as string)).toBeUndefined();
     // A point that is not ready is there all the same.
@@ -258,10 +200,10 @@ describe('restore points', () => {
   });
 
   test('are those of their VM, made since a moment', async () => {
-    const [one, other] = [await protect('points-2'), await protect('points-3')];
+    const [one, other] = [await protect(world, 'points-2'), await protect(world, 'points-3')];
     const veeam = world.connect();
-    await run(one, veeam);
-    await run(other, veeam);
+    await run(world, one, veeam);
+    await run(world, other, veeam);
     expect(await results(veeam, one.ref.vmRef)).toHaveLength(1);
     const [first] = (await results(veeam, one.ref.vmRef)) as [ResultReport];
     expect(await results(veeam, one.ref.vmRef, first.createdAt)).toHaveLength(1);
@@ -269,10 +211,10 @@ describe('restore points', () => {
   });
 
   test('that are gone are not listed, and the others are', async () => {
-    const one = await protect('points-4');
+    const one = await protect(world, 'points-4');
     const veeam = world.connect();
-    const first = (await run(one, veeam)).vendorBackupId as string;
-    const second = (await run(one, veeam)).vendorBackupId as string;
+    const first = (await run(world, one, veeam)).vendorBackupId as string;
+    const second = (await run(world, one, veeam)).vendorBackupId as string;
     const copies = [first, second].map((id) => copyOf(one.ref, id));
     expect((await veeam.listed(context, copies)).size).toBe(2);
     await world.control(`/points/${first.split(':').at(-1)}`, undefined, 'DELETE');
@@ -281,9 +223,9 @@ describe('restore points', () => {
   });
 
   test('that a list leaves out are not believed to be gone', async () => {
-    const one = await protect('points-5');
+    const one = await protect(world, 'points-5');
     const veeam = world.connect();
-    const copies = [copyOf(one.ref, (await run(one, veeam)).vendorBackupId as string)];
+    const copies = [copyOf(one.ref, (await run(world, one, veeam)).vendorBackupId as string)];
     const body = '<QueryResult><Entities/></QueryResult>';
     const action = { status: 200, body, headers: { 'content-type': 'application/xml' } };
     await world.fault({ path: 'type=VmRestorePoint', when: 'before', times: 1, action });
@@ -291,9 +233,9 @@ describe('restore points', () => {
   });
 
   test('that cannot be asked for are not believed to be gone', async () => {
-    const one = await protect('points-6');
+    const one = await protect(world, 'points-6');
     const veeam = world.connect();
-    const copies = [copyOf(one.ref, (await run(one, veeam)).vendorBackupId as string)];
+    const copies = [copyOf(one.ref, (await run(world, one, veeam)).vendorBackupId as string)];
     await world.fault({ path: 'type=VmRestorePoint', when: 'before', action: { status: 503 } });
     await expect(veeam.listed(context, copies)).rejects.toMatchObject({ kind: 'FAILED' });
     await world.healthy();
@@ -302,147 +244,12 @@ describe('restore points', () => {
   });
 });
 
-describe('a restore', () => {
-  const prepared = async (name: string) => {
-    const one = await protect(name);
-    await world.disk(one.vm, 'then');
-    const veeam = world.connect();
-    const pointId = (await run(one, veeam)).vendorBackupId as string;
-    await world.disk(one.vm, 'now');
-    return { ...one, veeam, copy: copyOf(one.ref, pointId) };
-  };
-  const lostStart = async (copy: { vendorVmRef: string; vendorId: string }, notThese: readonly string[] = []) => ({
-    kind: 'RESTORE' as const,
-    vendorVmRef: copy.vendorVmRef,
-    vendorTime: new Date((await world.now()).getTime() - 2_000),
-    vendorBackupId: copy.vendorId,
-    notThese,
-  });
-
-  test('replaces the machine, and names the one that it made', async () => {
-    const { vm, veeam, copy, ref } = await prepared('restore-1');
-    const asked = openContext();
-    const begun = await veeam.startRestore(asked, vm, copy);
-    expect(asked.writes).toBe(1);
-    expect(begun).toMatchObject({ vendorVmRef: ref.vmRef });
-    const end = await ended(veeam, context, begun.vendorSessionId);
-    expect(end).toMatchObject({
-      kind: 'RESTORE',
-      state: 'SUCCEEDED',
-      vendorVmRef: ref.vmRef,
-      vendorBackupId: copy.vendorId,
-      restoredVmRef: expect.stringMatching(/^vm-\d+$/),
-    });
-    expect(end.restoredVmRef).not.toBe(vm.hypervisorRef);
-    const seen = await veeam.sessionsSince(context, new Date(Date.now() - 600_000));
-    expect(seen.find(({ vendorSessionId }) => vendorSessionId === begun.vendorSessionId)).toEqual(end);
-  });
-
-  test('of a VM that was undeployed registers a machine', async () => {
-    const { vm, veeam, copy } = await prepared('restore-2');
-    await world.undeploy(vm);
-    const begun = await veeam.startRestore(context, vm, copy);
-    expect(await ended(veeam, context, begun.vendorSessionId)).toMatchObject({
-      state: 'SUCCEEDED',
-      restoredVmRef: expect.any(String),
-    });
-  });
-
-  test('of a restore point that is gone is refused', async () => {
-    const { vm, veeam, copy } = await prepared('restore-3');
-    await world.control(`/points/${copy.vendorId.split(':').at(-1)}`, undefined, 'DELETE');
-    const asked = openContext();
-    await expect(veeam.startRestore(asked, vm, copy)).rejects.toMatchObject({
-      kind: 'REFUSED',
-      message: expect.stringContaining('no longer has the restore point'),
-    });
-    expect(asked.writes).toBe(0);
-  });
-
-  test('whose answer was lost is found, once, and by its restore point alone', async () => {
-    const { vm, veeam, copy } = await prepared('restore-4');
-    const other = await prepared('restore-5');
-    await world.fault({ method: 'POST', path: 'action=restore', when: 'after', times: 1, action: { drop: true } });
-    const start = await lostStart(copy);
-    await expect(veeam.startRestore(context, vm, copy)).rejects.toMatchObject({ kind: 'NO_ANSWER' });
-    const foreign = await other.veeam.startRestore(context, other.vm, other.copy);
-    const found = (await until(
-      () => veeam.findSession(context, start),
-      (answer) => answer !== 'NONE',
-    )) as SessionReport;
-    expect(found).toMatchObject({ kind: 'RESTORE', vendorBackupId: copy.vendorId });
-    expect(found.vendorSessionId).not.toBe(foreign.vendorSessionId);
-    expect(await veeam.findSession(context, { ...start, notThese: [found.vendorSessionId.toUpperCase()] })).toBe(
-      'NONE',
-    );
-  });
-
-  test('that was never begun is not found', async () => {
-    const { vm, veeam, copy } = await prepared('restore-6');
-    await world.fault({ method: 'POST', path: 'action=restore', when: 'before', times: 1, action: { drop: true } });
-    const start = await lostStart(copy);
-    await expect(veeam.startRestore(context, vm, copy)).rejects.toMatchObject({ kind: 'NO_ANSWER' });
-    expect(await veeam.findSession(context, start)).toBe('NONE');
-  });
-
-  test('that cannot be told from another is claimed by nobody', async () => {
-    const { vm, veeam, copy } = await prepared('restore-7');
-    const start = await lostStart(copy);
-    const first = await veeam.startRestore(context, vm, copy);
-    await ended(veeam, context, first.vendorSessionId);
-    // Older servers do not tell the point of a restore.
-    await world.settings({ restoreSessionPoint: false });
-    expect(await veeam.findSession(context, start)).toBe('AMBIGUOUS');
-    expect(await veeam.sessions(context, [first.vendorSessionId])).toMatchObject([{ state: 'SUCCEEDED' }]);
-    await world.settings({ restoreSessionPoint: true });
-    await veeam.startRestore(context, vm, copy);
-    expect(await veeam.findSession(context, start)).toBe('AMBIGUOUS');
-    expect(await veeam.findSession(context, { ...start, notThese: [first.vendorSessionId] })).toMatchObject({
-      kind: 'RESTORE',
-    });
-  });
-
-  test('that failed says why', async () => {
-    const { vm, veeam, copy } = await prepared('restore-8');
-    await world.control('/outcomes', {
-      kind: 'restore',
-      vmName: 'restore-8',
-      result: 'Failed',
-      reason: 'datastore full',
-      times: 1,
-    });
-    const begun = await veeam.startRestore(context, vm, copy);
-    expect(await ended(veeam, context, begun.vendorSessionId)).toMatchObject({ state: 'FAILED', restoredVmRef: null });
-  });
-
-  test('cannot be stopped', async () => {
-    await world.settings({ restoreSeconds: 5 });
-    const { vm, veeam, copy } = await prepared('restore-9');
-    const begun = await veeam.startRestore(context, vm, copy);
-    const asked = openContext();
-    await expect(veeam.cancel(asked, begun.vendorSessionId)).rejects.toMatchObject({ kind: 'REFUSED' });
-    expect(asked.writes).toBe(0);
-  });
-
-  test('whose task was lost with its session is found by its effect', async () => {
-    const { vm, veeam, copy } = await prepared('restore-10');
-    const start = await lostStart(copy);
-    await world.fault({ method: 'GET', path: '/tasks/', when: 'before', times: 1, action: { status: 401 } });
-    await expect(veeam.startRestore(context, vm, copy)).rejects.toMatchObject({ kind: 'NO_ANSWER' });
-    const found = await until(
-      () => veeam.findSession(context, start),
-      (answer) => answer !== 'NONE',
-    );
-    expect(found).toMatchObject({ vendorBackupId: copy.vendorId });
-  });
-});
-
 describe('the reference of a VM', () => {
   test('is the same before and after its schedule, and of the machine that it is now', async () => {
     const vm = await world.deploy('reference-1');
     const veeam = world.connect();
     const before = await veeam.vmReference(context, vm);
-    const ref = await veeam.applySchedule(context, vm, SCHEDULE, undefined);
+    const ref = await veeam.applySchedule(context, vm, NIGHTLY, undefined);
     expect(ref.vmRef).toBe(before);
     const calls = await world.calls();
     expect(await veeam.vmReference(context, { ...vm, vendorRefs: [before] })).toBe(before);
