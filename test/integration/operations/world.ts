@@ -4,7 +4,7 @@
  * @module
  */
 import { randomUUID } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client, Connection } from '@temporalio/client';
@@ -27,8 +27,10 @@ import type { Principal } from '../../../domain/privileges.ts';
 import type { PolicyConfiguration } from '../../../domain/policies.ts';
 import { startAvamarSimulator } from '../../../simulators/avamar/start.ts';
 import { startHypervisorSimulator } from '../../../simulators/hypervisor/start.ts';
+import type { Settings } from '../../../simulators/veeam/settings.ts';
 import { avamarConsole } from '../../avamar-console.ts';
 import { testDatabase } from '../database.ts';
+import { startVeeamServer, VEEAM_ADMINISTRATOR } from './veeam-server.ts';
 
 const PASSWORD = 'avamar-simulator';
 
@@ -63,14 +65,18 @@ export type World = Awaited<ReturnType<typeof startWorld>>;
  * Starts everything; each world has a database and queues of its own.
  * @param options.clock what the worker takes the time to be; by default it is right.
  * @param options.undoRetryMs how long an undo is tried.
+ * @param options.stepRetryMs how long a step is tried.
  */
 export async function startWorld(
   options: {
     readonly backupSeconds?: number;
     readonly clock?: () => Date;
     readonly undoRetryMs?: number;
+    readonly stepRetryMs?: number;
     /** A plugin in the place of the one of its type, made for the hypervisor at that address. */
     readonly plugin?: (hypervisorUrl: string) => BackupPlugin;
+    /** The configuration file of the Veeam plugin; without it, the defaults. */
+    readonly veeamConfig?: string;
   } = {},
 ) {
   const folder = mkdtempSync(join(tmpdir(), 'holdfast-test-world-'));
@@ -90,12 +96,18 @@ export async function startWorld(
   const taskQueue = `test-${randomUUID()}`;
   const periodicTaskQueue = `${taskQueue}-periodic`;
   const sealing = openSealing({ masterKeyFile: undefined, dataDir: folder });
-  const limits = { stepRetryMs: 3_000, undoRetryMs: options.undoRetryMs ?? 6_000, startMs: 900_000 };
+  const limits = {
+    stepRetryMs: options.stepRetryMs ?? 3_000,
+    undoRetryMs: options.undoRetryMs ?? 6_000,
+    startMs: 900_000,
+  };
   const intervals = { reconcileMs: 500, watchMs: 250, resultsSyncMs: 1_000, expiryCheckMs: 3_600_000 };
   const log: string[] = [];
   const logger = pino({ level: 'debug' }, { write: (line: string) => log.push(line) });
   const clock = options.clock ?? (() => new Date());
-  const loaded = backupPlugins({ avamarConfigPath: undefined, veeamConfigPath: undefined }, clock);
+  const veeamConfigPath = options.veeamConfig === undefined ? undefined : join(folder, 'veeam.yaml');
+  if (veeamConfigPath !== undefined) writeFileSync(veeamConfigPath, options.veeamConfig ?? '');
+  const loaded = backupPlugins({ avamarConfigPath: undefined, veeamConfigPath }, clock);
   const replaced = options.plugin?.(hypervisor.url);
   const plugins: BackupPlugins = {
     get: (type) => (replaced?.type === type ? replaced : loaded.get(type)),
@@ -151,21 +163,25 @@ export async function startWorld(
     })
     .returning('id')
     .executeTakeFirstOrThrow();
-  const insertManager = async (name: string, url: string, type = 'avamar'): Promise<string> => {
+  const insertManager = async (
+    manager: { readonly name: string; readonly type: string; readonly endpoint: string },
+    credentials = { user: 'MCUser', password: PASSWORD },
+  ): Promise<string> => {
     const { id } = await db
       .insertInto('backup_manager')
-      .values({ datacenter_id: datacenter.id, type, name, endpoint: `${url}/api/v1` })
+      .values({ datacenter_id: datacenter.id, ...manager })
       .returning('id')
       .executeTakeFirstOrThrow();
-    const credentials = JSON.stringify({ user: 'MCUser', password: PASSWORD });
     await db
       .updateTable('backup_manager')
-      .set({ credentials_sealed: sealing.seal(credentials, `backup_manager/${id}`) })
+      .set({ credentials_sealed: sealing.seal(JSON.stringify(credentials), `backup_manager/${id}`) })
       .where('id', '=', id)
       .execute();
     return id;
   };
-  const managerId = await insertManager('avamar-1', avamar.url);
+  const insertAvamar = (name: string, url: string): Promise<string> =>
+    insertManager({ name, type: 'avamar', endpoint: `${url}/api/v1` });
+  const managerId = await insertAvamar('avamar-1', avamar.url);
   const token = await db
     .insertInto('token')
     .values({ role: 'PLATFORM', name: 'platform', hash: Buffer.from(randomUUID()) })
@@ -258,10 +274,23 @@ export async function startWorld(
     });
     others.push(other);
     return {
-      managerId: await insertManager(name, other.url),
+      managerId: await insertAvamar(name, other.url),
       console: await avamarConsole(other.url),
       break: (fault: Fault) => post(`${other.url}/_simulator/faults`, fault),
       mend: () => mend(other.url),
+    };
+  };
+
+  /** A Veeam server with a manager in the same datacenter; a policy's code there is GOLD or SILVER. */
+  const newVeeam = async (name: string, settings: Partial<Settings> = {}) => {
+    const server = await startVeeamServer(hypervisor.url, settings);
+    others.push(server);
+    return {
+      ...server,
+      managerId: await insertManager({ name, type: 'veeam', endpoint: `${server.url}/api/` }, VEEAM_ADMINISTRATOR),
+      break: (fault: Fault) => post(`${server.url}/_simulator/faults`, fault),
+      hold: (fault: Omit<Fault, 'action'>) => hold(server.url, fault),
+      mend: () => mend(server.url),
     };
   };
 
@@ -289,8 +318,9 @@ export async function startWorld(
     deps,
     client,
     newAvamar,
+    newVeeam,
     /** A manager of that type in the same datacenter, which a plugin of the test answers for. */
-    newManager: (name: string, type: string) => insertManager(name, 'http://127.0.0.1:9', type),
+    newManager: (name: string, type: string) => insertManager({ name, type, endpoint: 'http://127.0.0.1:9' }),
     /** A request without options about the VM. */
     request,
     /** A VM that was deployed with these policies. */
