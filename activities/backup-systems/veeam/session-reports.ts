@@ -135,6 +135,12 @@ export function failedRunReport(jobSession: SessionFacts, vmRef: string, now: Da
   };
 }
 
+/** The MoRef of what was restored. In another vCenter the same one is a machine of somebody else, so it is not told. */
+function restoredMachine(restoredRef: string | undefined, vmRef: string): string | null {
+  const [made, of] = [vmParts(restoredRef), vmParts(vmRef)];
+  return made !== undefined && made.rootId.toLowerCase() === of?.rootId.toLowerCase() ? made.moref : null;
+}
+
 /** The report of a restore of a whole VM. */
 export function restoreReport(session: SessionFacts, vmRef: string): SessionReport {
   const message = wordsOf(session.entity);
@@ -151,7 +157,7 @@ export function restoreReport(session: SessionFacts, vmRef: string): SessionRepo
     startedAt: session.startedAt,
     endedAt: isRunning ? null : session.endedAt,
     vendorBackupId: session.pointUid ?? null,
-    restoredVmRef: isGood ? (vmParts(session.restoredRef)?.moref ?? null) : null,
+    restoredVmRef: isGood ? restoredMachine(session.restoredRef, vmRef) : null,
     sizeBytes: null,
     message,
   };

@@ -48,7 +48,8 @@ export async function vmReference(veeam: Veeam, context: CallContext, vm: Protec
       const item = await lookedUp(veeam, context, vcenter, moref, vm.name);
       if (item !== undefined) seen.push(item);
     }
-    return seen.length === 0 ? undefined : seen;
+    const trusted = others.length === 0 ? seen : certainlyIts(vm, seen);
+    return trusted.length === 0 ? undefined : trusted;
   };
   // Veeam may not have seen a new VM for minutes. Of its only vCenter the reference is known all the same.
   const seen = await shown(context, config.includeTimeoutSeconds, look);
@@ -64,10 +65,22 @@ export async function vmReference(veeam: Veeam, context: CallContext, vm: Protec
       `${at} does not know ${vm.name} (${moref}) in any of its vCenters (${names}) yet; ${advice}`,
     );
   }
-  const named = seen.length > 1 ? seen.filter(({ name }) => name === vm.name) : seen;
-  const [found] = named;
-  if (found !== undefined && named.length === 1) return found.reference;
+  const [found] = seen;
+  if (found !== undefined && seen.length === 1) return found.reference;
   throw refused(`${at} has several vCenters (${names}), and more than one has ${vm.name} (${moref}); ${advice}`);
+}
+
+/**
+ * Of the machines with the VM's MoRef in several vCenters those that can be the VM. One that is seen in a single vCenter
+ * proves nothing: the VM's own may not have shown it yet, and another one has a machine of somebody else with the same
+ * MoRef. So it has the VM's name or, where it was restored under another one, is where the VM has been before.
+ */
+function certainlyIts(vm: ProtectedVm, seen: readonly Seen[]): Seen[] {
+  const named = seen.filter(({ name }) => name === vm.name);
+  if (named.length > 0) return named;
+  const root = (reference: string): string | undefined => vmParts(reference)?.rootId.toLowerCase();
+  const before = new Set(vm.vendorRefs.map(root));
+  return seen.filter(({ reference }) => before.has(root(reference)));
 }
 
 async function vcentersOf(veeam: Veeam, context: CallContext): Promise<VCenter[]> {

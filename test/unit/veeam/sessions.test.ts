@@ -108,6 +108,13 @@ describe('a restore', () => {
     expect(restoreReport(facts(old), VM).restoredVmRef).toBeNull();
   });
 
+  test('into another vCenter names no machine: the same MoRef is somebody else’s here', () => {
+    const elsewhere = VM.replace('4a0c1f5e', '5b0c1f5e');
+    expect(restoreReport(facts(RESTORE_SESSION), elsewhere).restoredVmRef).toBeNull();
+    expect(restoreReport(facts(RESTORE_SESSION), '').restoredVmRef).toBeNull();
+    expect(restoreReport(facts(RESTORE_SESSION), VM.toUpperCase()).restoredVmRef).toBe('vm-77');
+  });
+
   test('of files is none of a VM', () => {
     expect(isVmRestore(facts(RESTORE_SESSION))).toBe(true);
     expect(isVmRestore(facts(RESTORE_SESSION.replace('RestoreVm', 'FileLevelRestore')))).toBe(false);
