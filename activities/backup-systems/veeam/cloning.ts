@@ -9,7 +9,6 @@ import { type Job, jobById, jobsNamed } from './jobs.ts';
 import { linkedId } from './links.ts';
 import { description, isMarked } from './names.ts';
 import { failure } from './refusal.ts';
-import { repositoryUid } from './repositories.ts';
 import { change } from './tasks.ts';
 import type { Veeam } from './veeam.ts';
 import { shown } from './waiting.ts';
@@ -35,6 +34,7 @@ export function stillSettling({ rest, config }: Veeam, name: string): ExternalSy
 
 /**
  * Clones the template under the VM's name.
+ * @param repository its UID.
  * @returns the job, which still has the template's objects.
  * @throws ExternalSystemError; when nobody knows what became of it, `mayAppear` says so from then on.
  */
@@ -42,7 +42,7 @@ export async function clonedJob(
   veeam: Veeam,
   context: NamingContext,
   template: Job,
-  policyCode: string,
+  repository: string,
   vm: { readonly id: string; readonly jobName: string },
 ): Promise<Job> {
   const { rest, config } = veeam;
@@ -53,7 +53,7 @@ export async function clonedJob(
     element('BackupJobCloneInfo', [
       element('JobName', name),
       element('FolderName', name),
-      element('RepositoryUid', await repositoryUid(veeam, context, policyCode, template)),
+      element('RepositoryUid', repository),
       element('Description', description(vm.id, template.name)),
     ]),
   ]);
@@ -74,8 +74,9 @@ export async function clonedJob(
     else ({ why } = end);
   } catch (error) {
     if (!(error instanceof ExternalSystemError)) throw error;
-    // A clone that was reported as failed has been seen to exist all the same.
-    const job = await lookAfter(error, () => markedJob(veeam, context, vm));
+    // A clone that was reported as failed has been seen to exist all the same, and a new job shows late.
+    const patience = mayHaveCloned(error) ? config.includeTimeoutSeconds : 0;
+    const job = await lookAfter(error, () => shown(context, patience, () => markedJob(veeam, context, vm)));
     await namedWrites.settle(name, job === undefined ? 'ABSENT' : 'FOUND');
     if (job === undefined) throw error;
     return job;
@@ -92,6 +93,11 @@ export async function clonedJob(
   }
   await namedWrites.settle(name, 'FOUND');
   return job;
+}
+
+/** Whether the server failed at the clone itself: a task that failed, or a fault that is no overload. */
+function mayHaveCloned({ kind, status }: ExternalSystemError): boolean {
+  return kind === 'FAILED' && (status === undefined || status === 500);
 }
 
 async function markedJob(

@@ -81,7 +81,11 @@ export function needsTemplate({ recurrence }: PlannedJob): boolean {
   return recurrence.time === null || (recurrence.kind === 'DAYS_OF_WEEK' && recurrence.days === null);
 }
 
-/** The zone whose offset the job's time depends on; `undefined` when it depends on none. */
-export function zoneOfJob({ recurrence, timeZone }: PlannedJob): string | undefined {
-  return recurrence.kind === 'HOURS' || recurrence.time === null ? undefined : timeZone;
+/** The job's local time and the zone whose offset it depends on; `undefined` when it depends on none. */
+export function zonedTime({
+  recurrence,
+  timeZone,
+}: PlannedJob): { readonly time: string; readonly zone: string } | undefined {
+  if (recurrence.kind === 'HOURS' || recurrence.time === null) return undefined;
+  return { time: recurrence.time, zone: timeZone };
 }

@@ -14,13 +14,14 @@ import { type JobChanges, jobEdit, retentionEdit } from './job-edit.ts';
 import { scheduleEdit } from './job-schedule.ts';
 import { editJob, type Job, jobById, jobsNamed, removeJob, templateJob } from './jobs.ts';
 import { description, isMarked, isOfOtherTemplate, jobName } from './names.ts';
-import { needsTemplate, type PlannedJob, plannedJob, zoneOfJob } from './planned-job.ts';
+import { needsTemplate, type PlannedJob, plannedJob, zonedTime } from './planned-job.ts';
 import { failure, refused } from './refusal.ts';
+import { repositoryUid } from './repositories.ts';
 import { guidOf } from './urn.ts';
 import type { Veeam } from './veeam.ts';
 import { vmReference } from './vm-reference.ts';
 import { shown } from './waiting.ts';
-import { nextOffsetChange } from './zone-time.ts';
+import { nextRefresh } from './zone-time.ts';
 
 /** What `applySchedule` returned for the VM. */
 const Made = z.object({ jobUid: z.string(), jobName: z.string() });
@@ -45,6 +46,11 @@ export async function applySchedule(
   // A job that is not on record may be a clone that was left half made: it gets what the template has.
   const isFresh = previous === undefined || existing === undefined || isOther;
   const template = isFresh || needsTemplate(plan) ? await templateJob(veeam, context, plan.policyCode) : undefined;
+  // Known before anything is removed: without a repository no job can take the place of the one that is there.
+  const repository =
+    template !== undefined && (existing === undefined || isOther)
+      ? await repositoryUid(veeam, context, plan.policyCode, template)
+      : undefined;
   // Of two jobs that lost answers have left, one goes on. Another template means another job: a clone cannot change it.
   for (const one of isOther ? own.jobs : extra) await removeJob(veeam, context, one);
   const name = jobName(veeam.config.jobName, vm.id);
@@ -52,16 +58,18 @@ export async function applySchedule(
   let job = isOther ? undefined : existing;
   if (job === undefined) {
     if (!isOther && (await mayAppear(veeam, context, name))) throw stillSettling(veeam, name);
-    if (template === undefined) throw new Error('a job is cloned from a template');
-    job = await clonedJob(veeam, context, template, plan.policyCode, { id: vm.id, jobName: name });
+    if (template === undefined || repository === undefined) throw new Error('a job is cloned from a template');
+    job = await clonedJob(veeam, context, template, repository, { id: vm.id, jobName: name });
   }
   job = await withoutOthers(veeam, context, job, { reference, name: vm.name });
   const wanted = (now: Job): JobChanges => wantedChanges(now, vm, plan, template, isFresh);
   job = await edited(veeam, context, job, wanted, `set the schedule of the job ${job.name}`);
+  // When the offset was right: it may change before the job is on.
+  const { readAt } = job;
   const on = (now: Job): JobChanges => (now.enabled ? {} : { scheduleEnabled: true });
   job = await edited(veeam, context, job, on, `switch the job ${job.name} on`);
-  const zone = zoneOfJob(plan);
-  const refreshAt = zone === undefined ? undefined : nextOffsetChange(zone, job.readAt)?.toISOString();
+  const zoned = zonedTime(plan);
+  const refreshAt = zoned === undefined ? undefined : nextRefresh(zoned.time, zoned.zone, readAt)?.toISOString();
   return {
     vmRef: reference,
     jobUid: job.uid,

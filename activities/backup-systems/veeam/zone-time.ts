@@ -6,7 +6,8 @@
 import { IANAZone } from 'luxon';
 
 const DAY_MINUTES = 24 * 60;
-const HOUR_MS = 3_600_000;
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
 /** A zone that keeps its offset this long is taken to have given up changing it. */
 const LOOK_AHEAD_MS = 2 * 366 * 24 * HOUR_MS;
 /** No zone changes its offset and back within this time. */
@@ -35,6 +36,27 @@ export function offsetTime(local: string, zone: string, at: Date): OffsetTime {
   const sign = offsetHours < 0 ? '-' : '+';
   const clock = `${twoDigits(Math.floor(minute / 60))}:${twoDigits(minute % 60)}:00.0000000`;
   return { time: `${clock}${sign}${twoDigits(Math.abs(offsetHours))}:00`, offsetHours };
+}
+
+/** Within this time a job has begun that was due, so that a change of its time does not keep it from running. */
+const BEGUN_MS = 5 * 60_000;
+
+/**
+ * When a job of that local time `HH:mm` has to be written again: at the next change of the zone's offset. A time that the
+ * clock leaves out or shows twice then has to be left as it is until it is over: written at the change it would lie in
+ * the past already, and the job would not run on that day, or it would lie ahead once more, and the job run twice.
+ * @returns to the second; `undefined` when the offset does not change within two years.
+ */
+export function nextRefresh(local: string, zone: string, after: Date): Date | undefined {
+  const change = nextOffsetChange(zone, after);
+  if (change === undefined) return undefined;
+  const iana = IANAZone.create(zone);
+  const [before, then] = [iana.offset(change.getTime() - 1_000), iana.offset(change.getTime())];
+  const [hours = 0, minutes = 0] = local.split(':').map(Number);
+  const clockAtChange = change.getTime() / MINUTE_MS + Math.min(before, then);
+  const until = (hours * 60 + minutes - (clockAtChange % DAY_MINUTES) + DAY_MINUTES) % DAY_MINUTES;
+  if (until >= Math.abs(then - before)) return change;
+  return new Date(change.getTime() + until * MINUTE_MS + BEGUN_MS);
 }
 
 /**

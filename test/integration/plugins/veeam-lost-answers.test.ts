@@ -180,6 +180,22 @@ describe('a task', () => {
     }
   });
 
+  test('that failed to clone, while the job shows late, is waited for', async () => {
+    const vm = await world.deploy('task-false-late');
+    const failed = { status: 200, body: FAILED_TASK, ...xml };
+    const nothing = { status: 200, body: '<QueryResult><Entities/></QueryResult>', ...xml };
+    await world.settings({ immediateTasks: true });
+    try {
+      await world.fault({ method: 'POST', path: 'action=clone', when: 'after', times: 1, action: failed });
+      // Before the clone, and twice after it.
+      await world.fault({ method: 'GET', path: `type=Job.*${vm.id}`, when: 'before', times: 3, action: nothing });
+      const ref = await world.connect().applySchedule(openContext(), vm, NIGHTLY, undefined);
+      await onlyJob(world, vm, ref.vmRef);
+    } finally {
+      await world.settings({ immediateTasks: false });
+    }
+  });
+
   test('that failed ends with the vendor’s words and may be tried again', async () => {
     const vm = await world.deploy('task-failed');
     const action = { status: 200, body: FAILED_TASK, ...xml };
@@ -256,6 +272,33 @@ describe('a server that is late', () => {
     await world.settings({ lookupSeconds: 0 });
     const ref = await apply('VCENTER.simulated');
     await onlyJob(world, vm, ref.vmRef);
+  });
+});
+
+describe('a MoRef that another vCenter has too', () => {
+  /** What somebody else has in the other vCenter. */
+  const stranger = async () => {
+    const [other] = (await world.jobs()).find(({ name }) => name === 'SILVER')?.includes ?? [];
+    return { ref: other?.ref ?? '', moref: other?.ref.split('.').at(-1) ?? '', name: other?.name ?? '' };
+  };
+
+  test('is not taken for the VM while the VM’s own vCenter does not show it', async () => {
+    const vm = { id: crypto.randomUUID(), name: 'new-here', hypervisorRef: (await stranger()).moref, vendorRefs: [] };
+    const veeam = world.connect({}, { includeTimeoutSeconds: 0.2 });
+    const unknown = { kind: 'FAILED', message: expect.stringContaining('does not know new-here') };
+    const context = openContext();
+    await expect(veeam.applySchedule(context, vm, NIGHTLY, undefined)).rejects.toMatchObject(unknown);
+    await expect(veeam.vmReference(context, vm)).rejects.toMatchObject(unknown);
+    expect(context.writes).toBe(0);
+  });
+
+  test('is the VM’s by its name, or under another one where the VM has been before', async () => {
+    const { ref, moref, name } = await stranger();
+    const veeam = world.connect({}, { includeTimeoutSeconds: 0.2 });
+    const vm = { id: crypto.randomUUID(), name, hypervisorRef: moref, vendorRefs: [] };
+    expect(await veeam.vmReference(openContext(), vm)).toBe(ref);
+    const restored = { ...vm, name: 'of-old', vendorRefs: [ref.replace(/[^.]+$/, 'vm-9999')] };
+    expect(await veeam.vmReference(openContext(), restored)).toBe(ref);
   });
 });
 

@@ -138,6 +138,17 @@ describe('a change of a schedule', () => {
     await onlyJob(world, vm, changed.vmRef);
   });
 
+  test('of the policy that cannot be made removes nothing', async () => {
+    const vm = await world.deploy('change-repository');
+    const ref = await world.connect().applySchedule(openContext(), vm, NIGHTLY, undefined);
+    const silver = scheduleOf([daily('03:30')], { code: 'SILVER' });
+    const veeam = world.connect({}, { repository: { policies: { SILVER: 'not there' } } });
+    const context = openContext();
+    await expect(veeam.applySchedule(context, vm, silver, ref)).rejects.toMatchObject({ kind: 'REFUSED' });
+    expect(context.writes).toBe(0);
+    await onlyJob(world, vm, ref.vmRef);
+  });
+
   test('follows the VM when it has become another machine', async () => {
     const vm = await world.deploy('change-3');
     const veeam = world.connect();

@@ -1,4 +1,6 @@
+import { IANAZone } from 'luxon';
 import { afterEach, describe, expect, test } from 'vitest';
+import { nextOffsetChange } from '../../../activities/backup-systems/veeam/zone-time.ts';
 import { daily, openContext, type SeenJob, scheduleOf, startVeeamWorld, type VeeamWorld } from './veeam-world.ts';
 
 let world: VeeamWorld;
@@ -6,6 +8,9 @@ afterEach(() => world.close());
 
 const HOUR_S = 3_600;
 const NIGHTLY = scheduleOf([daily('03:30')]);
+/** That of the schedules, where nothing else is said. */
+const ZONE = 'Europe/Madrid';
+const offsetMinutes = (at: Date): number => IANAZone.create(ZONE).offset(at.getTime());
 
 const timeOf = async (vm: { readonly id: string }) => {
   const job = (await world.jobs()).find(({ name }) => name.includes(vm.id)) as SeenJob;
@@ -38,6 +43,34 @@ describe('the time of a schedule', () => {
       expect(new Date(ref.refreshAt as string).getTime()).toBeGreaterThan(at.getTime());
     }
     expect(await timeOf(vm)).toBe(`03:30:00.0000000${offsetOf('Europe/Madrid', await world.now())}`);
+  });
+
+  test.each([
+    ['forward', 'leaves out', 60],
+    ['back', 'shows twice', -60],
+  ])('that the clock %s at its change (%s) runs once on that day', async (_way, _what, minutes) => {
+    world = await startVeeamWorld();
+    const veeam = world.connect();
+    const goTo = async (at: number) => world.advance((at - (await world.now()).getTime()) / 1_000);
+    const shift = (at: number) => offsetMinutes(new Date(at)) - offsetMinutes(new Date(at - 1_000));
+    let change = nextOffsetChange(ZONE, await world.now()) as Date;
+    if (shift(change.getTime()) !== minutes) change = nextOffsetChange(ZONE, change) as Date;
+    await goTo(change.getTime() - 12 * HOUR_S * 1_000);
+    const vm = await world.deploy('hour-of-change');
+    const schedule = scheduleOf([daily('02:30')]);
+    let ref = await veeam.applySchedule(openContext(), vm, schedule, undefined);
+    for (let at = change.getTime() - 3 * HOUR_S * 1_000; at < change.getTime() + 6 * HOUR_S * 1_000; at += 600_000) {
+      await goTo(at);
+      if (at >= Date.parse(ref.refreshAt as string)) {
+        ref = await veeam.applySchedule(openContext(), { ...vm, vendorRefs: [ref.vmRef] }, schedule, ref);
+      }
+    }
+    expect(await timeOf(vm)).toBe(`02:30:00.0000000${offsetOf(ZONE, new Date(change.getTime() + 1_000))}`);
+    const since = new Date(change.getTime() - 12 * HOUR_S * 1_000);
+    const ran = (await veeam.sessionsSince(openContext(), since)).filter(
+      ({ vendorVmRef }) => vendorVmRef === ref.vmRef,
+    );
+    expect(ran).toHaveLength(1);
   });
 
   test('is the zone’s, whatever the zone of the server', async () => {

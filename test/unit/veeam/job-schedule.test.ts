@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { loadVeeamConfig } from '../../../activities/backup-systems/veeam/config.ts';
 import { jobEdit, retentionEdit } from '../../../activities/backup-systems/veeam/job-edit.ts';
 import { scheduleEdit } from '../../../activities/backup-systems/veeam/job-schedule.ts';
-import { needsTemplate, plannedJob, zoneOfJob } from '../../../activities/backup-systems/veeam/planned-job.ts';
+import { needsTemplate, plannedJob, zonedTime } from '../../../activities/backup-systems/veeam/planned-job.ts';
 import { estimatedExpiry } from '../../../activities/backup-systems/veeam/retention.ts';
 import {
   child,
@@ -180,10 +180,11 @@ describe('the recurrence of a job', () => {
     test('and then no zone matters and the template has to be read', () => {
       for (const backup of [{}, { subtype: 'HOURLY' }, { subtype: 'MONTHLY' }] satisfies Partial<ScheduledBackup>[]) {
         expect(needsTemplate(planOf(backup))).toBe(true);
-        expect(zoneOfJob(planOf(backup))).toBeUndefined();
+        expect(zonedTime(planOf(backup))).toBeUndefined();
       }
       const withoutDays = planOf({ subtype: 'WEEKLY_PLANNED', time: '01:00' });
-      expect([needsTemplate(withoutDays), zoneOfJob(withoutDays)]).toEqual([true, 'Europe/Madrid']);
+      expect(needsTemplate(withoutDays)).toBe(true);
+      expect(zonedTime(withoutDays)).toEqual({ time: '01:00', zone: 'Europe/Madrid' });
       expect(needsTemplate(planOf({ time: '01:00' }))).toBe(false);
     });
   });

@@ -1,7 +1,12 @@
 import fc from 'fast-check';
 import { IANAZone } from 'luxon';
 import { describe, expect, test } from 'vitest';
-import { nextOffsetChange, offsetTime, utcMinute } from '../../../activities/backup-systems/veeam/zone-time.ts';
+import {
+  nextOffsetChange,
+  nextRefresh,
+  offsetTime,
+  utcMinute,
+} from '../../../activities/backup-systems/veeam/zone-time.ts';
 
 const WINTER = new Date('2026-01-15T12:00:00Z');
 const SUMMER = new Date('2026-07-15T12:00:00Z');
@@ -57,6 +62,31 @@ describe('the next change of an offset', () => {
 
   test.each(['UTC', 'Asia/Tokyo', 'Asia/Kolkata', 'America/Bogota'])('of %s does not come', (zone) => {
     expect(nextOffsetChange(zone, WINTER)).toBeUndefined();
+  });
+});
+
+describe('a job is written again', () => {
+  test.each([
+    // The clock goes from 02:00 to 03:00: what is due in between runs at the old offset first.
+    ['01:59', 'Europe/Madrid', '2026-01-15T12:00:00Z', '2026-03-29T01:00:00Z'],
+    ['02:00', 'Europe/Madrid', '2026-01-15T12:00:00Z', '2026-03-29T01:05:00Z'],
+    ['02:30', 'Europe/Madrid', '2026-01-15T12:00:00Z', '2026-03-29T01:35:00Z'],
+    ['03:00', 'Europe/Madrid', '2026-01-15T12:00:00Z', '2026-03-29T01:00:00Z'],
+    // It goes from 03:00 back to 02:00: what has run is not written ahead once more.
+    ['01:59', 'Europe/Madrid', '2026-07-15T12:00:00Z', '2026-10-25T01:00:00Z'],
+    ['02:30', 'Europe/Madrid', '2026-07-15T12:00:00Z', '2026-10-25T01:35:00Z'],
+    ['03:00', 'Europe/Madrid', '2026-07-15T12:00:00Z', '2026-10-25T01:00:00Z'],
+    // Half an hour, and a gap at midnight.
+    ['02:15', 'Australia/Lord_Howe', '2026-07-01T00:00:00Z', '2026-10-03T15:50:00Z'],
+    ['02:30', 'Australia/Lord_Howe', '2026-07-01T00:00:00Z', '2026-10-03T15:30:00Z'],
+    ['00:30', 'America/Havana', '2026-01-15T00:00:00Z', '2026-03-08T05:35:00Z'],
+    ['23:30', 'America/Havana', '2026-01-15T00:00:00Z', '2026-03-08T05:00:00Z'],
+  ])('%s in %s after %s at %s', (local, zone, after, at) => {
+    expect(nextRefresh(local, zone, new Date(after))).toEqual(new Date(at));
+  });
+
+  test('never where the offset stays', () => {
+    expect(nextRefresh('02:30', 'Asia/Kolkata', WINTER)).toBeUndefined();
   });
 });
 
