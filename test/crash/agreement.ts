@@ -4,25 +4,51 @@
  */
 import type { Disk } from '../../domain/virtual-machines.ts';
 import type { Activity, Client } from '../../simulators/avamar/state.ts';
+import { markOf } from '../../activities/hypervisors/mark.ts';
+import type { Machine } from './machines.ts';
 import type { Records } from './records.ts';
 import type { AvamarState, HypervisorState, SimulatorState } from './simulator-state.ts';
+import { disagreementsInVeeam, restoresIn } from './veeam-agreement.ts';
 
 const MARKER = 'holdfast';
 const UNDEPLOYED = ['NOT_ALLOCATED'];
 
 /** Each line says where they differ; none: they agree. */
-export function disagreements(records: Records, state: SimulatorState): string[] {
+export function disagreements(machine: Machine, records: Records, state: SimulatorState): string[] {
   const { vm } = records;
-  const clients = clientsOf(records, state.avamar);
   return [
     ...(records.lockedBy === null ? [] : [`the lock is held by operation ${records.lockedBy}`]),
     ...(vm.state === 'UNKNOWN' ? ['the state of the VM is UNKNOWN'] : []),
     ...inHypervisor(records, state.hypervisor),
-    ...schedulesIn(records, state.avamar, clients),
-    ...sessionsIn(records, state.avamar, clients),
-    ...backupsIn(records, state.avamar, clients),
+    ...recordedSchedules(records),
+    ...(machine.protectedBy === 'veeam'
+      ? disagreementsInVeeam(records, state.veeam)
+      : disagreementsInAvamar(records, state.avamar)),
     ...records.residue.map((left) => `left behind: ${left.description}`),
   ];
+}
+
+/** The sessions of a VM that somebody asked for. */
+export function sessionsBegunFor(machine: Machine, records: Records, { avamar, veeam }: SimulatorState): number {
+  return machine.protectedBy === 'veeam' ? restoresIn(records, veeam) : activitiesOf(records, avamar).length;
+}
+
+function disagreementsInAvamar(records: Records, avamar: AvamarState): string[] {
+  const clients = clientsOf(records, avamar);
+  return [
+    ...schedulesIn(records, avamar, clients),
+    ...sessionsIn(records, avamar, clients),
+    ...backupsIn(records, avamar, clients),
+  ];
+}
+
+function recordedSchedules({ vm, schedules }: Records): string[] {
+  const problems = schedules.some((one) => one.uncertain) ? ['a schedule is uncertain'] : [];
+  const wanted = !UNDEPLOYED.includes(vm.state) && vm.backup_policies.length > 0;
+  if (wanted !== schedules.length > 0) {
+    problems.push(`the VM is ${vm.state} with ${vm.backup_policies.length} policies and ${schedules.length} schedules`);
+  }
+  return problems;
 }
 
 function inHypervisor({ vm, references, operations }: Records, { vms, allocations }: HypervisorState): string[] {
@@ -31,6 +57,8 @@ function inHypervisor({ vm, references, operations }: Records, { vms, allocation
   const isRegistered = operations.some((one) => one.kind === 'REGISTER');
   const machines = vms.filter((machine) => machine.id === vm.id);
   const isAllocated = allocations.some((allocation) => allocation.id === vm.id);
+  const beside = vms.filter((one) => one.id !== vm.id && one.annotation?.includes(markOf(vm.id)) === true);
+  if (beside.length > 0) problems.push(`${beside.map((one) => one.moref).join()} bears its mark too`);
   const current = references.filter((one) => one.system === 'HYPERVISOR' && one.valid_to === null);
   if (UNDEPLOYED.includes(vm.state)) {
     if (machines.length > 0) problems.push(`the hypervisor has the VM (${machines.map((one) => one.moref).join()})`);
@@ -93,12 +121,6 @@ function schedulesIn(
   const problems: string[] = [];
   for (const one of there) if (!here.includes(one.id)) problems.push(`the backup system has ${one.name}, unknown here`);
   for (const id of here) if (!there.some((one) => one.id === id)) problems.push(`the backup system lacks ${id}`);
-  if (schedules.some((one) => one.uncertain)) problems.push('a schedule is uncertain');
-  const isDeployed = !UNDEPLOYED.includes(vm.state);
-  const wanted = isDeployed && vm.backup_policies.length > 0;
-  if (wanted !== schedules.length > 0) {
-    problems.push(`the VM is ${vm.state} with ${vm.backup_policies.length} policies and ${schedules.length} schedules`);
-  }
   const moref = references.find((one) => one.system === 'HYPERVISOR' && one.valid_to === null)?.ref;
   const client = clients.find((one) => one.entityId === `VirtualMachine:${moref}`);
   for (const group of named(avamar.groups)) {
@@ -124,7 +146,7 @@ function schedulesIn(
 }
 
 /** The activities of a VM that somebody asked for, the oldest first. */
-export function activitiesOf(records: Records, avamar: AvamarState): Activity[] {
+function activitiesOf(records: Records, avamar: AvamarState): Activity[] {
   const cids = new Set(clientsOf(records, avamar).map((client) => client.id));
   return avamar.activities.filter((activity) => cids.has(activity.cid) && activity.scheduleId === undefined);
 }

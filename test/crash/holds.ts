@@ -10,9 +10,12 @@ import type { StepName } from '../../domain/operations.ts';
 /** Any number that the product locks nothing with. */
 const LOCK_CLASS = 7463;
 
+/** The systems that simulators stand for. */
+export type External = 'hypervisor' | 'avamar' | 'veeam';
+
 /** A request to a simulator that is kept from being handled, or whose answer is kept back. */
 export interface RequestHold {
-  readonly system: 'hypervisor' | 'avamar';
+  readonly system: External;
   readonly method: string;
   readonly path: string;
   readonly body?: string;
@@ -81,12 +84,12 @@ const SWITCHES = `
 
 /** The holds of one round. */
 export class Holds {
-  readonly #simulators: Readonly<Record<'hypervisor' | 'avamar', string>>;
+  readonly #simulators: Readonly<Record<External, string>>;
   readonly #databaseUrl: string;
   #locks: pg.Client | undefined;
   #armed: ArmedHold[] = [];
 
-  constructor(databaseUrl: string, simulators: Readonly<Record<'hypervisor' | 'avamar', string>>) {
+  constructor(databaseUrl: string, simulators: Readonly<Record<External, string>>) {
     this.#databaseUrl = databaseUrl;
     this.#simulators = simulators;
   }
@@ -131,16 +134,17 @@ export class Holds {
 
   /** Which of the armed holds hold something now. */
   async holding(): Promise<ReadonlySet<ArmedHold>> {
-    const [hypervisor, avamar, statements] = await Promise.all([
+    const [hypervisor, avamar, veeam, statements] = await Promise.all([
       this.#heldRequests('hypervisor'),
       this.#heldRequests('avamar'),
+      this.#heldRequests('veeam'),
       this.#heldStatements(),
     ]);
-    const keys = { hypervisor, avamar, database: statements };
+    const keys = { hypervisor, avamar, veeam, database: statements };
     return new Set(this.#armed.filter(({ hold, key }) => keys[hold.system].has(key)));
   }
 
-  async #heldRequests(system: 'hypervisor' | 'avamar'): Promise<Set<number>> {
+  async #heldRequests(system: External): Promise<Set<number>> {
     const answer = await fetch(`${this.#simulators[system]}/_simulator/faults`);
     const { faults } = (await answer.json()) as { faults: { id: number; holding: number }[] };
     return new Set(faults.filter(({ holding }) => holding > 0).map(({ id }) => id));
@@ -178,11 +182,18 @@ export class Holds {
 
 /** Has the other system refuse that request once, in the words of its protocol. */
 export async function refuse(
-  simulators: Readonly<Record<'hypervisor' | 'avamar', string>>,
+  simulators: Readonly<Record<External, string>>,
   { system, ...request }: Omit<RequestHold, 'when'>,
 ): Promise<void> {
-  const body = { code: system === 'avamar' ? 22_234 : 'REFUSED', message: 'refused for a trial' };
-  await armSwitch(simulators[system], { ...request, when: 'before', times: 1, action: { status: 422, body } });
+  const message = 'refused for a trial';
+  const bodies = {
+    hypervisor: { code: 'REFUSED', message },
+    avamar: { code: 22_234, message },
+    veeam: `<Error xmlns="http://www.veeam.com/ent/v1.0" Message="${message}" StatusCode="422" />`,
+  };
+  const headers = system === 'veeam' ? { headers: { 'content-type': 'application/xml' } } : {};
+  const action = { status: 422, body: bodies[system], ...headers };
+  await armSwitch(simulators[system], { ...request, when: 'before', times: 1, action });
 }
 
 /** Arms a fault switch of a simulator and answers its id. */

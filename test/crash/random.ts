@@ -133,11 +133,12 @@ async function choose(stage: Stage, vmId: string, chance: Chance, fault: Fault):
     id: vmId,
     name: vm.name,
     condition: 'ON',
+    protectedBy: 'avamar',
     moref: null,
     leftBy: null,
     hardware: current,
     ...(await protectionOf(stage, vmId)),
-    backup: copy === undefined ? null : { resultId: copy.result_id, labelNumber: copy.vendor_id },
+    backup: copy === undefined ? null : { resultId: copy.result_id, vendorId: copy.vendor_id },
   };
   const plan = workflowPlans(false).find((workflow) => workflow.kind === kind) as WorkflowPlan;
   const isSilver = vm.backup_policies[0]?.policyId === stage.tenant.silverId;
@@ -176,11 +177,7 @@ function reconfigure(plan: WorkflowPlan, hardware: Hardware, isSilver: boolean):
 async function beginOnce(stage: Stage, trial: Trial): Promise<void> {
   const { cell, machine } = trial;
   trial.inPlace = true;
-  if (cell.workflow.request === null) {
-    const targets = [{ name: 'ALL', pluginNumber: 1016 }];
-    await stage.console('POST', `/clients/${machine.cid}/backup`, { targets });
-    return;
-  }
+  if (cell.workflow.request === null) return cell.workflow.begins?.(stage, machine);
   const { method, path, body } = cell.workflow.request(stage, machine);
   const key = { 'idempotency-key': `random-${machine.id}-${Math.trunc(cell.chance.fraction() * 1e9)}` };
   const answer = await patiently(async () => {

@@ -4,6 +4,7 @@
  */
 import type { RequestHold } from './holds.ts';
 import type { Machine } from './machines.ts';
+import { veeamRollback } from './veeam-workflows.ts';
 import type { StepPlan, WorkflowPlan } from './workflows.ts';
 
 type Effects = (machine: Machine) => readonly Omit<RequestHold, 'when'>[];
@@ -80,5 +81,6 @@ export function rollbackPlans(plans: readonly WorkflowPlan[]): WorkflowPlan[] {
         ),
       ],
     },
+    veeamRollback,
   ];
 }

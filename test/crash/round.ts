@@ -37,7 +37,11 @@ export interface RoundResult {
 
 /** Makes the machines of a round. */
 export function machinesFor(stage: Stage, name: string, cells: readonly Cell[]): Promise<Machine[]> {
-  const wanted = cells.map((cell, index) => ({ name: `${name}-${index}`, condition: cell.workflow.condition }));
+  const wanted = cells.map(({ workflow }, index) => ({
+    name: `${name}-${index}`,
+    condition: workflow.condition,
+    protectedBy: workflow.protectedBy ?? ('avamar' as const),
+  }));
   return prepareMachines(stage, wanted);
 }
 
@@ -52,7 +56,7 @@ export async function playRound(
   tell: (line: string) => void,
   struck: (missed: readonly Cell[]) => void,
 ): Promise<RoundResult> {
-  await stage.watchIsAlive();
+  await stage.watchIsAlive(new Set(cells.map(({ workflow }) => workflow.protectedBy ?? 'avamar')));
   const trials = await Promise.all(cells.map((cell, index) => newTrial(stage, cell, machines[index] as Machine)));
   const holds = new Holds(stage.databaseUrl, stage.simulators);
   let lost: LostRun[] = [];

@@ -16,6 +16,7 @@ import type {
   Schedule,
 } from '../../simulators/avamar/state.ts';
 import type { Allocation, Effect, Vm } from '../../simulators/hypervisor/inventory.ts';
+import type { Job, Point, RestoreSession, TaskSession } from '../../simulators/veeam/state.ts';
 
 /** What the hypervisor holds. */
 export interface HypervisorState {
@@ -25,7 +26,7 @@ export interface HypervisorState {
   readonly effects: readonly Effect[];
 }
 
-/** What the backup system holds. */
+/** What Avamar holds. */
 export interface AvamarState {
   readonly clients: readonly Client[];
   readonly groups: readonly Group[];
@@ -38,10 +39,19 @@ export interface AvamarState {
   readonly audit: readonly AuditRecord[];
 }
 
-/** What both hold at one moment. */
+/** What Veeam holds. */
+export interface VeeamState {
+  readonly jobs: readonly Job[];
+  readonly taskSessions: readonly TaskSession[];
+  readonly restoreSessions: readonly RestoreSession[];
+  readonly points: readonly Point[];
+}
+
+/** What all of them hold at one moment. */
 export interface SimulatorState {
   readonly hypervisor: HypervisorState;
   readonly avamar: AvamarState;
+  readonly veeam: VeeamState;
 }
 
 /** Reads the state of the simulators of a system in that data folder. */
@@ -49,6 +59,7 @@ export function simulatorState(dataDir: string): SimulatorState {
   const journal = (name: string) => collectionsIn(join(dataDir, 'simulators', `${name}.json`));
   const hypervisor = journal('hypervisor');
   const avamar = journal('avamar');
+  const veeam = journal('veeam');
   return {
     hypervisor: {
       vms: valuesOf(hypervisor, 'vms'),
@@ -64,6 +75,12 @@ export function simulatorState(dataDir: string): SimulatorState {
       activities: valuesOf(avamar, 'activities'),
       backups: valuesOf(avamar, 'backups'),
       audit: valuesOf(avamar, 'audit'),
+    },
+    veeam: {
+      jobs: valuesOf(veeam, 'jobs'),
+      taskSessions: valuesOf(veeam, 'task-sessions'),
+      restoreSessions: valuesOf(veeam, 'restore-sessions'),
+      points: valuesOf(veeam, 'points'),
     },
   };
 }

@@ -5,7 +5,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { closeSync, mkdtempSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -25,9 +25,17 @@ const OUTAGE_LIMIT_MS = 60_000;
 
 export type Stage = Awaited<ReturnType<typeof openStage>>;
 
-/** Brings a system up, with a tenant, a datacenter, a backup system and two policies. */
-export async function openStage(settings: Readonly<Record<string, string>>) {
+/** A lost clone, and a restore that was never begun, are believed to be neither within the time of a trial. */
+const VEEAM_CONFIG = 'cloneSettlingSeconds: 60\nquietPeriodSeconds: 60\n';
+/** Nothing but sessions takes longer than it must. */
+const QUICK_VEEAM = { collectSeconds: 0.05, includeSeconds: 0.1, lookupSeconds: 0, pointReadySeconds: 0 };
+
+/** Brings a system up, with a tenant of each backup system, a datacenter for each, and policies. */
+export async function openStage(given: Readonly<Record<string, string>>) {
   const dataDir = mkdtempSync(join(tmpdir(), 'holdfast-crash-'));
+  const veeamConfig = join(dataDir, 'veeam.yaml');
+  writeFileSync(veeamConfig, VEEAM_CONFIG);
+  const settings = { HOLDFAST_VEEAM_CONFIG_PATH: veeamConfig, ...given };
   const system = new RunningSystem(dataDir, await freePorts(), settings);
   await system.start();
   const databaseUrl = embeddedUrlIfRunning(join(dataDir, 'pg'));
@@ -40,6 +48,7 @@ export async function openStage(settings: Readonly<Record<string, string>>) {
   const simulators = {
     hypervisor: `http://127.0.0.1:${system.ports.hypervisor}`,
     avamar: `http://127.0.0.1:${system.ports.avamar}`,
+    veeam: `http://127.0.0.1:${system.ports.veeam}`,
   };
   const admin = developmentClient(system, 'CLOUD_ADMIN');
   const tenant = await setUp(admin, system, 'acme');
@@ -52,6 +61,9 @@ export async function openStage(settings: Readonly<Record<string, string>>) {
   const silver = await accepted(admin('POST', policies, policy(tenant.managerId, 'SILVER', 14, weekly)));
   const silverId: string = silver.body['id'];
   await accepted(admin('PUT', `/v1/enterprises/${tenant.enterpriseId}/backup-policies/${silverId}`));
+  const veeamTenant = await setUp(admin, system, 'veeam', 'veeam');
+  const nightly = policy(veeamTenant.managerId, 'GOLD', 7, { subtype: 'DAILY' });
+  await accepted(admin('PUT', `/v1/backup-policies/${veeamTenant.policyId}`, nightly));
   // By default two writes at a time: whole rounds would queue, and nobody would be where the fault shall strike.
   await pool.query('update backup_manager set max_concurrent_writes = 200');
   const { paths } = (await admin('GET', '/openapi.json')).body;
@@ -65,8 +77,12 @@ export async function openStage(settings: Readonly<Record<string, string>>) {
     changesDisks: !JSON.stringify(paths).includes('VM_DISKS_NOT_RECONFIGURABLE'),
     simulators,
     tenant: { ...tenant, silverId },
+    /** Whose machines Veeam protects. */
+    veeamTenant,
     api: admin,
     console: await avamarConsole(simulators.avamar),
+    /** What the simulated Veeam is told behind its clients' backs. */
+    veeam: (method: string, path: string, body: unknown) => told(`${simulators.veeam}/_simulator${path}`, method, body),
     temporal: new Client({ connection }),
 
     /** Rows; asks again while the database is away. */
@@ -77,14 +93,9 @@ export async function openStage(settings: Readonly<Record<string, string>>) {
 
     /** Sessions that begin from now on take so long. */
     async sessionsTake(seconds: number): Promise<void> {
-      const settings = JSON.stringify({ backupSeconds: seconds, restoreSeconds: seconds, taskSeconds: 0.1 });
-      const headers = { 'content-type': 'application/json' };
-      const answer = await fetch(`${simulators.avamar}/_simulator/settings`, {
-        method: 'POST',
-        headers,
-        body: settings,
-      });
-      if (!answer.ok) throw new Error(await answer.text());
+      const pace = { backupSeconds: seconds, restoreSeconds: seconds, taskSeconds: 0.1 };
+      await told(`${simulators.avamar}/_simulator/settings`, 'POST', pace);
+      await told(`${simulators.veeam}/_simulator/settings`, 'POST', { ...pace, ...QUICK_VEEAM });
     },
 
     hypervisor: async (method: string, path: string, body?: unknown): Promise<any> => {
@@ -113,11 +124,21 @@ export async function openStage(settings: Readonly<Record<string, string>>) {
       });
     },
 
-    /** Waits until the backup system is being looked at: what had it in hand may have been killed a moment ago. */
-    async watchIsAlive(): Promise<void> {
-      const look = async () => (await this.rows<{ tick: string }>('select tick from manager_watch'))[0]?.tick;
+    /** Waits until the backup systems are being looked at: what had them in hand may have been killed a moment ago. */
+    async watchIsAlive(used: ReadonlySet<'avamar' | 'veeam'>): Promise<void> {
+      const managers = { avamar: tenant.managerId, veeam: veeamTenant.managerId };
+      const look = async () =>
+        new Map(
+          (
+            await this.rows<{ manager_id: string; tick: string }>(
+              'select manager_id, tick from manager_watch where manager_id = any($1)',
+              [[...used].map((backup) => managers[backup])],
+            )
+          ).map(({ manager_id: id, tick }) => [id, tick]),
+        );
       const before = await look();
-      await waitFor(look, (now) => now !== undefined && now !== before, 90_000);
+      const isNew = ([id, tick]: readonly [string, string]) => tick !== before.get(id);
+      await waitFor(look, (now) => now.size === used.size && [...now].every(isNew), 90_000);
     },
 
     /** Stops the worker in the middle of whatever it does; answers how to wake it. */
@@ -184,6 +205,13 @@ function policy(managerId: string, code: string, retentionDays: number, configur
 function weekdayIn(days: number): string {
   const day = { weekday: 'long', timeZone: 'Europe/Madrid' } as const;
   return new Date(Date.now() + days * 86_400_000).toLocaleDateString('en-GB', day).toUpperCase();
+}
+
+/** Tells a simulator something. @throws Error with its answer when it does not take it. */
+async function told(url: string, method: string, body: unknown): Promise<void> {
+  const headers = { 'content-type': 'application/json' };
+  const answer = await fetch(url, { method, headers, body: JSON.stringify(body) });
+  if (!answer.ok) throw new Error(`${method} ${url}: ${answer.status} ${await answer.text()}`);
 }
 
 async function accepted(answering: Promise<Answer>): Promise<Answer> {

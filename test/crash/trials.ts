@@ -2,7 +2,7 @@
  * A trial: one operation on a machine of its own, kept in one step, struck by one fault.
  * @module
  */
-import { activitiesOf } from './agreement.ts';
+import { sessionsBegunFor } from './agreement.ts';
 import type { Chance } from './chance.ts';
 import type { Fault } from './faults.ts';
 import type { ArmedHold } from './holds.ts';
@@ -53,14 +53,15 @@ export function describeCell({ workflow, step, fault, point }: Cell): string {
 export async function newTrial(stage: Stage, cell: Cell, machine: Machine): Promise<Trial> {
   const known = machine.id === '' ? undefined : (await recordsOf(stage, [machine.id])).get(machine.id);
   const state = stage.state();
-  const { policyId: GOLD, silverId: SILVER } = stage.tenant;
+  const { silverId: SILVER } = stage.tenant;
+  const { policyId: GOLD } = machine.protectedBy === 'veeam' ? stage.veeamTenant : stage.tenant;
   return {
     cell,
     machine,
     before: {
       effects: state.hypervisor.effects.length,
       auditId: state.avamar.audit.at(-1)?.id ?? 0,
-      activities: known === undefined ? 0 : activitiesOf(known, state.avamar).length,
+      sessions: known === undefined ? 0 : sessionsBegunFor(machine, known, state),
       expected: known === undefined ? UNKNOWN : expectedOf(known.vm, SILVER),
       policies: { GOLD, SILVER, NONE: '' },
       content: machine.backup === null ? null : { now: LATER, saved: SAVED },
@@ -90,12 +91,7 @@ function expectedOf(vm: Records['vm'], silver: string): Expected {
 /** Begins the trial's operation, here or in the backup system. */
 export async function begin(stage: Stage, trial: Trial): Promise<void> {
   const { workflow } = trial.cell;
-  if (workflow.request === null) {
-    await stage.console('POST', `/clients/${trial.machine.cid}/backup`, {
-      targets: [{ name: 'ALL', pluginNumber: 1016 }],
-    });
-    return;
-  }
+  if (workflow.request === null) return workflow.begins?.(stage, trial.machine);
   const { method, path, body } = workflow.request(stage, trial.machine);
   if (trial.machine.id === '') {
     // The answer comes when it is registered.
@@ -113,7 +109,7 @@ export async function begin(stage: Stage, trial: Trial): Promise<void> {
   trial.operationId = answer.body['id'];
 }
 
-/** Finds the operation that holds a session which began in the backup system. */
+/** Finds the operation that nobody has requested. */
 export async function findOperation(stage: Stage, trial: Trial, limitMs: number): Promise<void> {
   if (trial.operationId !== '') return;
   const rows = await waitFor(

@@ -5,7 +5,7 @@
  */
 import { isTerminal } from '../../domain/operations.ts';
 import { sameDisks } from '../../domain/virtual-machines.ts';
-import { activitiesOf, disagreements, hardware } from './agreement.ts';
+import { disagreements, hardware, sessionsBegunFor } from './agreement.ts';
 import type { Consequence } from './faults.ts';
 import type { Machine } from './machines.ts';
 import type { Records } from './records.ts';
@@ -16,7 +16,8 @@ import type { Expected, WorkflowPlan } from './workflows.ts';
 export interface Before {
   readonly effects: number;
   readonly auditId: number;
-  readonly activities: number;
+  /** Sessions that somebody asked for. */
+  readonly sessions: number;
   readonly expected: Expected;
   readonly policies: Readonly<Record<Expected['policy'], string>>;
   /** What is on the disk, and what a restore brings back; `null` where nobody wrote on it. */
@@ -42,14 +43,14 @@ export function wrongs(trial: Case, records: Records, state: SimulatorState): st
   if (operation === undefined) {
     // A session that ended before the watch saw it leaves a result and locks nothing.
     const unseen = trial.unseen && trial.operationId === '';
-    return unseen ? disagreements(records, state) : [`there is no operation ${trial.operationId}`];
+    return unseen ? disagreements(trial.machine, records, state) : [`there is no operation ${trial.operationId}`];
   }
   if (!isTerminal(operation.state)) return [`the operation is still ${operation.state}: ${stepsOf(trial, records)}`];
   const told = operation.error === null ? '' : ` (${operation.error.code}: ${operation.error.message})`;
   const ended = `${operation.state}${told}`;
   const succeeded = operation.state === 'SUCCEEDED';
   return [
-    ...outcomeWrongs(trial, operation.state, operation.error?.code ?? null, activityCount(trial, records, state)).map(
+    ...outcomeWrongs(trial, operation.state, operation.error?.code ?? null, sessionCount(trial, records, state)).map(
       (wrong) => `${wrong}, but it ended ${ended}; ${stepsOf(trial, records)}`,
     ),
     ...stateWrongs(trial, succeeded, records, state),
@@ -57,7 +58,7 @@ export function wrongs(trial: Case, records: Records, state: SimulatorState): st
     ...records.ends
       .filter((end, index) => records.ends.findIndex((other) => other.operation_id === end.operation_id) !== index)
       .map((end) => `operation ${end.operation_id} was ended twice`),
-    ...disagreements(records, state),
+    ...disagreements(trial.machine, records, state),
   ];
 }
 
@@ -68,14 +69,14 @@ function stepsOf(trial: Case, records: Records): string {
     .join(', ');
 }
 
-function activityCount({ before }: Case, records: Records, { avamar }: SimulatorState): number {
-  return activitiesOf(records, avamar).length - before.activities;
+function sessionCount({ before, machine }: Case, records: Records, state: SimulatorState): number {
+  return sessionsBegunFor(machine, records, state) - before.sessions;
 }
 
-function outcomeWrongs(trial: Case, state: string, code: string | null, activities: number): string[] {
+function outcomeWrongs(trial: Case, state: string, code: string | null, sessions: number): string[] {
   if (state === 'ROLLED_BACK_WITH_RESIDUE') return ['nothing had to be left behind'];
   // A restore is never sent a second time: one that certainly was not begun has failed, and says so.
-  const notStarted = trial.workflow.kind === 'RESTORE' && code === 'RESTORE_NOT_STARTED' && activities === 0;
+  const notStarted = trial.workflow.kind === 'RESTORE' && code === 'RESTORE_NOT_STARTED' && sessions === 0;
   switch (trial.consequence) {
     case 'GOES_ON':
       if (trial.workflow.refused !== undefined)
@@ -127,6 +128,8 @@ const ONCE: Readonly<Partial<Record<string, readonly string[]>>> = {
   POWER_OFF: ['power OFF'],
   RESTORE: ['write-contents'],
 };
+/** A restore that makes a machine of its own touches none that is there: the VM's id goes to the new one. */
+const ONCE_IN_VEEAM: typeof ONCE = { ...ONCE, RESTORE: ['reconfigure'] };
 /** What takes them back. */
 const INVERSE: Readonly<Record<string, string>> = {
   allocate: 'deallocate',
@@ -146,7 +149,8 @@ function repeated(trial: Case, succeeded: boolean, records: Records, state: Simu
     seen.set(what, (seen.get(what) ?? 0) + 1);
   }
   // What is off already is not switched off.
-  const forward = (ONCE[workflow.kind] ?? []).filter(
+  const once = machine.protectedBy === 'veeam' ? ONCE_IN_VEEAM : ONCE;
+  const forward = (once[workflow.kind] ?? []).filter(
     (what) => !(workflow.kind === 'UNDEPLOY' && what === 'power OFF' && before.expected.state === 'OFF'),
   );
   const allowed = new Map(forward.map((what) => [what, 1]));
@@ -169,10 +173,10 @@ function repeated(trial: Case, succeeded: boolean, records: Records, state: Simu
   for (const [what, count] of seen) {
     if (count > (allowed.get(what) ?? 0)) problems.push(`twice: "${what}" happened ${count} times`);
   }
-  return [...problems, ...repeatedInAvamar(trial, succeeded, records, state)];
+  return [...problems, ...repeatedInBackupSystem(trial, succeeded, records, state)];
 }
 
-function repeatedInAvamar(trial: Case, succeeded: boolean, records: Records, state: SimulatorState): string[] {
+function repeatedInBackupSystem(trial: Case, succeeded: boolean, records: Records, state: SimulatorState): string[] {
   const { machine, before, workflow } = trial;
   const problems: string[] = [];
   const made = new Map<string, number>();
@@ -183,7 +187,7 @@ function repeatedInAvamar(trial: Case, succeeded: boolean, records: Records, sta
     made.set(`${path} ${name}`, (made.get(`${path} ${name}`) ?? 0) + 1);
   }
   for (const [what, count] of made) if (count > 1) problems.push(`twice: ${what} was made ${count} times`);
-  const begun = activityCount(trial, records, state);
+  const begun = sessionCount(trial, records, state);
   const sessions = ['BACKUP', 'RESTORE', 'SCHEDULED_BACKUP'].includes(workflow.kind) ? 1 : 0;
   if (begun > sessions) problems.push(`twice: ${begun} sessions were begun`);
   if (succeeded && begun < sessions) problems.push('it succeeded without a session');

@@ -6,8 +6,9 @@ import type { OperationKind, StepName } from '../../domain/operations.ts';
 import type { Hardware, VmState } from '../../domain/virtual-machines.ts';
 import type { Chance } from './chance.ts';
 import type { Hold, Moment, RequestHold } from './holds.ts';
-import { type Condition, HARDWARE, type Machine } from './machines.ts';
+import { type Backup, type Condition, HARDWARE, type Machine } from './machines.ts';
 import type { Stage } from './stage.ts';
+import { veeamPlans } from './veeam-workflows.ts';
 
 /** Where in a step an operation is when the fault strikes. */
 export type Point =
@@ -44,9 +45,13 @@ export interface WorkflowPlan {
   readonly name: string;
   readonly kind: OperationKind;
   readonly condition: Condition;
+  /** What protects its machines; by default Avamar. */
+  readonly protectedBy?: Backup;
   readonly steps: readonly StepPlan[];
-  /** The request that begins it; `null`: it begins in the backup system. */
+  /** The request that begins it; `null`: nobody requests it. */
   readonly request: ((stage: Stage, machine: Machine) => Request) | null;
+  /** What makes it begin where nobody requests it. */
+  readonly begins?: (stage: Stage, machine: Machine) => Promise<void>;
   /** Makes its story fail, so that it rolls back. */
   readonly refused?: (machine: Machine) => Omit<RequestHold, 'when'>;
   /** What the machine is once it has succeeded. */
@@ -198,9 +203,7 @@ export function workflowPlans(disks: boolean): WorkflowPlan[] {
       steps: [
         {
           name: 'REQUEST_RESTORE',
-          effects: ({ cid, backup }) => [
-            onAvamar('POST', `/clients/${cid}/backups/${backup?.labelNumber}/restore:vm$`),
-          ],
+          effects: ({ cid, backup }) => [onAvamar('POST', `/clients/${cid}/backups/${backup?.vendorId}/restore:vm$`)],
         },
         WATCH,
         { name: 'REFRESH', effects: ({ id }) => onHypervisor('GET', vms(id)), afterSession: true, reads: true },
@@ -240,9 +243,12 @@ export function workflowPlans(disks: boolean): WorkflowPlan[] {
       kind: 'SCHEDULED_BACKUP',
       condition: 'ON',
       request: null,
+      begins: ({ console }, { cid }) =>
+        console('POST', `/clients/${cid}/backup`, { targets: [{ name: 'ALL', pluginNumber: 1016 }] }),
       steps: [{ name: 'OBSERVE' }, WATCH, RECORD],
       after: () => ({}),
     },
+    ...veeamPlans,
   ];
 }
 
