@@ -17,6 +17,8 @@ export interface RealServer {
   readonly user: string;
   readonly password: string;
   readonly policyCode: string;
+  /** How long a change may be on its way. */
+  readonly settleSeconds: number;
   /** The authority of its certificate, in PEM. */
   readonly trusted?: string;
 }
@@ -36,7 +38,10 @@ export function realSubject(
   name: string,
   type: BackupPluginType,
   protocol: Protocol,
-  parts: { readonly plugin: () => BackupPlugin; readonly console: (server: RealServer) => Promise<RealConsole> },
+  parts: {
+    readonly plugin: (server: RealServer) => BackupPlugin;
+    readonly console: (server: RealServer) => Promise<RealConsole>;
+  },
 ): Subject | undefined {
   const prefix = `HOLDFAST_CONFORMANCE_${name}_`;
   const given = (key: string): string | undefined => process.env[`${prefix}${key}`];
@@ -53,11 +58,11 @@ export function realSubject(
     user: needed('USER'),
     password: needed('PASSWORD'),
     policyCode: needed('POLICY'),
+    settleSeconds: Number(given('SETTLE_SECONDS') ?? 60),
     ...(caFile === undefined ? {} : { trusted: readFileSync(caFile, 'utf8') }),
   };
   const machines = machinesOf(needed('MACHINES'), `${prefix}MACHINES`);
   const patienceMs = Number(given('PATIENCE_SECONDS') ?? 1_800) * 1_000;
-  const settleMs = Number(given('SETTLE_SECONDS') ?? 60) * 1_000;
 
   return {
     type,
@@ -80,7 +85,7 @@ export function realSubject(
       const used: ProtectedVm[] = [];
       const credentials = { user: server.user, password: new Secret(server.password) };
       const connect: PluginUnderTest['connect'] = (change = {}) =>
-        parts.plugin().connect({
+        parts.plugin(server).connect({
           id: MANAGER_ID,
           name: name.toLowerCase(),
           endpoint: `${wire.url}${protocol.api}`,
@@ -94,7 +99,7 @@ export function realSubject(
         console: {
           ...console,
           sessionsTake: async () => {},
-          settled: () => new Promise((resolve) => setTimeout(resolve, settleMs)),
+          settled: () => new Promise((resolve) => setTimeout(resolve, server.settleSeconds * 1_000)),
         },
         machines: givenMachines(machines, used),
         connect,

@@ -82,7 +82,8 @@ export const veeamSubject: Subject = {
 /** A real Enterprise Manager, where its address is given. */
 export const realVeeam = (): Subject | undefined =>
   realSubject('VEEAM', VEEAM, PROTOCOL, {
-    plugin: () => veeamPlugin({ clock: () => new Date(), config: loadVeeamConfig(undefined) }),
+    plugin: ({ settleSeconds: cloneSettlingSeconds }) =>
+      veeamPlugin({ clock: () => new Date(), config: { ...loadVeeamConfig(undefined), cloneSettlingSeconds } }),
     async console({ url, user, password, policyCode, trusted }: RealServer) {
       return veeamConsole(enterpriseManager(`${url}/api`, user, password, trusted), policyCode);
     },
