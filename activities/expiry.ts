@@ -17,8 +17,11 @@ import { readOnlyCall } from './watching.ts';
 /** Copies per batch that are past their date, and that are looked at although they are not. */
 const DUE_PER_BATCH = 200;
 const SWEEP_PER_BATCH = 100;
-/** A copy is looked at again after this time at the earliest. Milliseconds. */
-const DUE_AGAIN_MS = 10_000;
+/**
+ * A copy is looked at again after this time at the earliest: with the next check, not with the next batch of one. So two
+ * looks that miss it lie apart, and many that are past their date and still listed do not go round for ever. Milliseconds.
+ */
+const DUE_AGAIN_MS = 10 * 60_000;
 const SWEEP_AGAIN_MS = 24 * 3_600_000;
 
 /** The activity that checks one batch of a manager's copies. */

@@ -196,6 +196,8 @@ export async function copiesToCheck(
   const due = await base
     .where('c.expires_at', '<=', sql<Date>`now()`)
     .where((eb) => eb.or([eb('c.last_checked_at', 'is', null), eb('c.last_checked_at', '<', ago(options.dueAgainMs))]))
+    // Those that were not looked at for longest: where many stay listed past their date, all get their turn.
+    .orderBy('c.last_checked_at', (order) => order.asc().nullsFirst())
     .orderBy('c.expires_at')
     .limit(options.due)
     .execute();

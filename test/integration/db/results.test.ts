@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Database } from '../../../db/connect.ts';
-import { recordListedBackup } from '../../../db/results.ts';
+import { copiesToCheck, recordCheck, recordListedBackup } from '../../../db/results.ts';
 import { recordSession } from '../../../db/sessions.ts';
 import { type TestDatabase, testDatabase } from '../database.ts';
 
@@ -83,4 +83,24 @@ test('a backup that was listed before anybody knew its session has one result: t
   expect(results).toEqual([
     { id: session.result_id, origin: 'ON_DEMAND', name: LISTED.name, vendor_id: '17', state: 'LISTED' },
   ]);
+});
+
+test('copies past their date take turns, however many stay listed', async () => {
+  const past = new Date(Date.now() - 3_600_000);
+  for (const number of [1, 2, 3, 4, 5]) {
+    const vendorId = `overdue-${number}`;
+    const copy = { location: 'Local', vendorId, expiresAt: new Date(past.getTime() + number), expiryEstimated: true };
+    await recordListedBackup(db, owner, { ...LISTED, vendorBackupId: vendorId, copies: [copy] }, null);
+  }
+  const looked: string[] = [];
+  for (let batch = 0; batch < 3; batch += 1) {
+    // Every batch comes so late that those before it may be looked at again.
+    const options = { due: 2, sweep: 0, dueAgainMs: 0, sweepAgainMs: 0 };
+    const { due } = await copiesToCheck(db, owner.managerId, options);
+    for (const copy of due) {
+      looked.push(copy.vendor_id);
+      await recordCheck(db, copy, true);
+    }
+  }
+  expect(new Set(looked).size).toBe(5);
 });
