@@ -21,7 +21,7 @@ import { guidOf } from './urn.ts';
 import type { Veeam } from './veeam.ts';
 import { vmReference } from './vm-reference.ts';
 import { shown } from './waiting.ts';
-import { nextRefresh } from './zone-time.ts';
+import { heldOffset, nextRefresh } from './zone-time.ts';
 
 /** What `applySchedule` returned for the VM. */
 const Made = z.object({ jobUid: z.string(), jobName: z.string() });
@@ -64,12 +64,11 @@ export async function applySchedule(
   job = await withoutOthers(veeam, context, job, { reference, name: vm.name });
   const wanted = (now: Job): JobChanges => wantedChanges(now, vm, plan, template, isFresh);
   job = await edited(veeam, context, job, wanted, `set the schedule of the job ${job.name}`);
-  // When the offset was right: it may change before the job is on.
-  const { readAt } = job;
+  // As it is written, and when the offset was right: it may change before the job is on.
+  const written = job;
   const on = (now: Job): JobChanges => (now.enabled ? {} : { scheduleEnabled: true });
   job = await edited(veeam, context, job, on, `switch the job ${job.name} on`);
-  const zoned = zonedTime(plan);
-  const refreshAt = zoned === undefined ? undefined : nextRefresh(zoned.time, zoned.zone, readAt)?.toISOString();
+  const refreshAt = refreshOf(written, plan, template, isFresh)?.toISOString();
   return {
     vmRef: reference,
     jobUid: job.uid,
@@ -146,6 +145,21 @@ async function withoutOthers(
   return stopped;
 }
 
+/** Whether the job keeps the offset from before a change for a while: then nothing but the offset differs. */
+function held(job: Job, plan: PlannedJob, template: Job | undefined, isFresh: boolean) {
+  const zoned = isFresh ? undefined : zonedTime(plan);
+  const found = zoned && heldOffset(zoned.time, zoned.zone, job.readAt);
+  const isAsBefore = found && scheduleEdit(job.entity, plan, template?.entity, found.before) === undefined;
+  return isAsBefore === true ? found : undefined;
+}
+
+/** When the job has to be written again; `undefined`: never. */
+function refreshOf(job: Job, plan: PlannedJob, template: Job | undefined, isFresh: boolean): Date | undefined {
+  const zoned = zonedTime(plan);
+  if (zoned === undefined) return undefined;
+  return held(job, plan, template, isFresh)?.until ?? nextRefresh(zoned.time, zoned.zone, job.readAt);
+}
+
 /** What of the job has to change. */
 function wantedChanges(
   job: Job,
@@ -160,7 +174,9 @@ function wantedChanges(
     description:
       isMarked(job.description, vm.id) || template === undefined ? undefined : description(vm.id, template.name),
     scheduleConfigured: job.configured ? undefined : true,
-    schedule: scheduleEdit(job.entity, plan, template?.entity, job.readAt),
+    schedule: held(job, plan, template, isFresh)
+      ? undefined
+      : scheduleEdit(job.entity, plan, template?.entity, job.readAt),
     retention: retentionEdit(job.entity, plan.retention, source),
   };
 }

@@ -38,6 +38,8 @@ export function offsetTime(local: string, zone: string, at: Date): OffsetTime {
   return { time: `${clock}${sign}${twoDigits(Math.abs(offsetHours))}:00`, offsetHours };
 }
 
+/** So long after a change jobs are looked at that may not have been written again yet. */
+const HELD_MS = 3 * 24 * HOUR_MS;
 /** Within this time a job has begun that was due, so that a change of its time does not keep it from running. */
 const BEGUN_MS = 5 * 60_000;
 
@@ -57,6 +59,30 @@ export function nextRefresh(local: string, zone: string, after: Date): Date | un
   const until = (hours * 60 + minutes - (clockAtChange % DAY_MINUTES) + DAY_MINUTES) % DAY_MINUTES;
   if (until >= Math.abs(then - before)) return change;
   return new Date(change.getTime() + until * MINUTE_MS + BEGUN_MS);
+}
+
+/**
+ * A change of the offset that lies within the last days, while a job that is still written with the offset from before it
+ * has to stay so: the run of today by the one is over and by the other to come, so written now it would be left out, or
+ * be made twice.
+ * @returns a moment of the offset from before, and when the later of both runs has begun; `undefined` outside such a time.
+ */
+export function heldOffset(
+  local: string,
+  zone: string,
+  now: Date,
+): { readonly before: Date; readonly until: Date } | undefined {
+  const change = nextOffsetChange(zone, new Date(now.getTime() - HELD_MS));
+  if (change === undefined || change > now) return undefined;
+  const before = new Date(change.getTime() - 1_000);
+  const iana = IANAZone.create(zone);
+  const [hours = 0, minutes = 0] = local.split(':').map(Number);
+  const clock = (now.getTime() / MINUTE_MS) % DAY_MINUTES;
+  const [one = 0, other = 0] = [before, now].map(
+    (at) => (hours * 60 + minutes - iana.offset(at.getTime()) - clock + 2 * DAY_MINUTES) % DAY_MINUTES,
+  );
+  if (Math.abs(one - other) <= DAY_MINUTES / 2) return undefined;
+  return { before, until: new Date(now.getTime() + Math.min(one, other) * MINUTE_MS + BEGUN_MS) };
 }
 
 /**

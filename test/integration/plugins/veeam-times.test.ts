@@ -46,9 +46,11 @@ describe('the time of a schedule', () => {
   });
 
   test.each([
-    ['forward', 'leaves out', 60],
-    ['back', 'shows twice', -60],
-  ])('that the clock %s at its change (%s) runs once on that day', async (_way, _what, minutes) => {
+    ['leaves out', 60, '02:30', 0],
+    ['shows twice', -60, '02:30', 0],
+    ['lies before, refreshed in the hour between both offsets', 60, '04:30', 120],
+    ['lies behind, refreshed in the hour between both offsets', -60, '04:30', 120],
+  ])('that a change of the clock %s (%i min) runs once on that day', async (_what, minutes, local, lateMinutes) => {
     world = await startVeeamWorld();
     const veeam = world.connect();
     const goTo = async (at: number) => world.advance((at - (await world.now()).getTime()) / 1_000);
@@ -57,15 +59,15 @@ describe('the time of a schedule', () => {
     if (shift(change.getTime()) !== minutes) change = nextOffsetChange(ZONE, change) as Date;
     await goTo(change.getTime() - 12 * HOUR_S * 1_000);
     const vm = await world.deploy('hour-of-change');
-    const schedule = scheduleOf([daily('02:30')]);
+    const schedule = scheduleOf([daily(local)]);
     let ref = await veeam.applySchedule(openContext(), vm, schedule, undefined);
     for (let at = change.getTime() - 3 * HOUR_S * 1_000; at < change.getTime() + 6 * HOUR_S * 1_000; at += 600_000) {
       await goTo(at);
-      if (at >= Date.parse(ref.refreshAt as string)) {
+      if (at >= Date.parse(ref.refreshAt as string) && at >= change.getTime() + lateMinutes * 60_000) {
         ref = await veeam.applySchedule(openContext(), { ...vm, vendorRefs: [ref.vmRef] }, schedule, ref);
       }
     }
-    expect(await timeOf(vm)).toBe(`02:30:00.0000000${offsetOf(ZONE, new Date(change.getTime() + 1_000))}`);
+    expect(await timeOf(vm)).toBe(`${local}:00.0000000${offsetOf(ZONE, new Date(change.getTime() + 1_000))}`);
     const since = new Date(change.getTime() - 12 * HOUR_S * 1_000);
     const ran = (await veeam.sessionsSince(openContext(), since)).filter(
       ({ vendorVmRef }) => vendorVmRef === ref.vmRef,

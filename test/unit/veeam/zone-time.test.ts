@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { IANAZone } from 'luxon';
 import { describe, expect, test } from 'vitest';
 import {
+  heldOffset,
   nextOffsetChange,
   nextRefresh,
   offsetTime,
@@ -87,6 +88,27 @@ describe('a job is written again', () => {
 
   test('never where the offset stays', () => {
     expect(nextRefresh('02:30', 'Asia/Kolkata', WINTER)).toBeUndefined();
+  });
+});
+
+describe('a job that was not written again in time', () => {
+  test.each([
+    // Forward at 01:00Z: 04:30 is 02:30Z from now on and was 03:30Z.
+    ['2026-03-29T00:59:00Z', undefined],
+    ['2026-03-29T02:29:00Z', undefined],
+    ['2026-03-29T02:31:00Z', '2026-03-29T03:35:00Z'],
+    ['2026-03-29T03:29:00Z', '2026-03-29T03:35:00Z'],
+    ['2026-03-29T03:31:00Z', undefined],
+    ['2026-03-31T02:31:00Z', '2026-03-31T03:35:00Z'],
+    ['2026-04-02T02:31:00Z', undefined],
+    // Back at 01:00Z: 04:30 is 03:30Z from now on and was 02:30Z.
+    ['2026-10-25T02:29:00Z', undefined],
+    ['2026-10-25T02:31:00Z', '2026-10-25T03:35:00Z'],
+    ['2026-10-25T03:31:00Z', undefined],
+  ])('stays as it is at %s until %s', (now, until) => {
+    const found = heldOffset('04:30', 'Europe/Madrid', new Date(now));
+    expect(found?.until.toISOString()).toBe(until && new Date(until).toISOString());
+    if (found !== undefined) expect(found.before.toISOString()).toMatch(/T00:59:59/);
   });
 });
 
