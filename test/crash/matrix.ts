@@ -133,7 +133,7 @@ function pointsOf(step: StepPlan, { points }: Fault): readonly Point[] {
 }
 
 /**
- * A part of the matrix that takes two minutes: each step of each workflow once under the death of the worker and once
+ * A part of the matrix that takes three minutes: each step of each workflow once under the death of the worker and once
  * under the loss of its run or a cancel.
  */
 export function shortCells(plans: readonly WorkflowPlan[], chance: Chance): Cell[] {

@@ -68,12 +68,10 @@ export async function startVeeamServer(vcenterUrl: string, settings: Partial<Set
       });
       if (answer.status !== 202) throw new Error(`${answer.status} ${await answer.text()}`);
     },
-    /** What the newest calls were: `PUT /api/jobs/…?action=edit`. */
-    async calls(): Promise<string[]> {
-      const { requests } = (await control('/requests', undefined, 'GET')) as {
-        requests: { method: string; path: string }[];
-      };
-      return requests.map(({ method, path }) => `${method} ${path}`);
+    /** How many calls of a kind came: `PUT /api/jobs/:id`. */
+    async calls(kind: string): Promise<number> {
+      const { counts } = (await control('/requests', undefined, 'GET')) as { counts: Record<string, number> };
+      return counts[kind] ?? 0;
     },
     close: () => server.close(),
   };
