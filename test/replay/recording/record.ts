@@ -193,6 +193,34 @@ test('backupVm and restoreVm', async () => {
   await keepEnded('succeeded', restore, 'SUCCEEDED');
 });
 
+test('restoreVm, as a new machine in the place of one that was deployed since', async () => {
+  const veeam = await world.newVeeam('veeam-1');
+  const template = await world.newPolicy('veeam-every-night', undefined, veeam.managerId);
+  const vmId = await world.deployed('rec-18', [template]);
+  await veeam.run(vmId);
+  const { result_id: resultId } = await until(
+    'the backup can be restored',
+    () =>
+      world.db
+        .selectFrom('result_copy as c')
+        .innerJoin('backup_result as r', 'r.id', 'c.result_id')
+        .select('c.result_id')
+        .where('r.vm_id', '=', vmId)
+        .executeTakeFirst(),
+    (row) => row !== undefined,
+  ).then((row) => row as { result_id: string });
+  await until(
+    'the VM is free',
+    () => world.vm(vmId),
+    (vm) => vm.operation_id === null,
+  );
+  for (const request of [world.requests.undeploy, world.requests.deploy, world.requests.powerOff]) {
+    await world.ended((await request(world.request(vmId))).operationId, WITH_SETTLING);
+  }
+  const restore = await world.requests.restore({ principal: world.principal, resultId, body: {} });
+  await keepEnded('as-new-machine', restore, 'SUCCEEDED');
+});
+
 test('observeSession', async () => {
   const vmId = await world.deployed('rec-11', [gold]);
   const { ref } = await world.db
