@@ -27,6 +27,8 @@ export interface RealServer {
 export type RealConsole = Omit<Console, 'sessionsTake' | 'settled'> & { tidy(): Promise<void> };
 
 const MANAGER_ID = '0198a1b2-0000-7000-8000-0000000000ff';
+/** So many VMs are in use at a time. */
+const MACHINES_NEEDED = 3;
 const REAL = 'a real server is not asked for that';
 
 /**
@@ -62,6 +64,8 @@ export function realSubject(
     ...(caFile === undefined ? {} : { trusted: readFileSync(caFile, 'utf8') }),
   };
   const machines = machinesOf(needed('MACHINES'), `${prefix}MACHINES`);
+  if (machines.length < MACHINES_NEEDED)
+    throw new Error(`${prefix}MACHINES names fewer than ${MACHINES_NEEDED} machines`);
   const patienceMs = Number(given('PATIENCE_SECONDS') ?? 1_800) * 1_000;
 
   return {
@@ -101,7 +105,7 @@ export function realSubject(
           sessionsTake: async () => {},
           settled: () => new Promise((resolve) => setTimeout(resolve, server.settleSeconds * 1_000)),
         },
-        machines: givenMachines(machines, used),
+        machines: givenMachines(machines, used, (vm) => connect().removeSchedule(openContext(), vm, undefined)),
         connect,
         credentials,
         patienceMs,
@@ -125,14 +129,22 @@ function machinesOf(text: string, variable: string): { name: string; ref: string
   });
 }
 
-/** The machines in turn, each time as another VM of Holdfast. */
-function givenMachines(machines: readonly { name: string; ref: string }[], used: ProtectedVm[]): Machines {
+/** The machines in turn, each time as another VM of Holdfast; the one that it was before is forgotten first. */
+function givenMachines(
+  machines: readonly { name: string; ref: string }[],
+  used: ProtectedVm[],
+  forget: (vm: ProtectedVm) => Promise<void>,
+): Machines {
   let next = 0;
   return {
     async deploy() {
       const machine = machines[next % machines.length];
       next += 1;
       if (machine === undefined) throw new Error('there are no machines to use');
+      for (const before of used.filter(({ hypervisorRef }) => hypervisorRef === machine.ref)) {
+        await forget(before);
+        used.splice(used.indexOf(before), 1);
+      }
       const vm = { id: crypto.randomUUID(), name: machine.name, hypervisorRef: machine.ref, vendorRefs: [] };
       used.push(vm);
       return vm;

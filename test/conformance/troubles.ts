@@ -1,5 +1,5 @@
 /**
- * The troubles of section 5's list, each with the places where it strikes and what a truthful plugin may say then.
+ * The troubles that a call can meet, each with the places where it strikes and what a truthful plugin may say then.
  * @module
  */
 import { ExternalSystemError, type FailureKind } from '../../activities/calls.ts';

@@ -276,10 +276,12 @@ function kindOf(method: string, path: string): string {
   return [method, parts.join('/'), ...chosen].join(' ');
 }
 
+/** The list that a page is of. A link to the next page may be spelled in another way than the first was asked for. */
 function withoutPage(path: string, protocol: Protocol): string {
   const url = new URL(path, 'http://wire');
-  for (const name of protocol.pageNumber) url.searchParams.delete(name);
-  return `${url.pathname}?${url.searchParams.toString()}`;
+  for (const name of [...protocol.pageNumber, ...protocol.pageSize]) url.searchParams.delete(name);
+  const asked = [...url.searchParams].map(([name, value]) => `${name.toLowerCase()}=${value}`);
+  return `${url.pathname}?${asked.toSorted().join('&')}`;
 }
 
 function resized(path: string, protocol: Protocol, size: number): string {

@@ -12,7 +12,7 @@ import {
 import type { StoredCheck } from '../../../db/columns.ts';
 import type { BackupPluginType } from '../../../domain/plugin-types.ts';
 import type { PluginUnderTest } from '../plugin-under-test.ts';
-import { backedUp, BEGINNING, copyOf, keptDays, openContext, scheduled, until } from '../port-calls.ts';
+import { backedUp, copyOf, keptDays, openContext, scheduled, until } from '../port-calls.ts';
 import type { Scenario } from '../scenarios.ts';
 
 /** Two VMs with three backups and one. */
@@ -109,6 +109,8 @@ export const READING: readonly Scenario[] = [
       const [one] = backups;
       const [vm] = vms;
       if (one === undefined || vm === undefined) throw new Error('there is no history');
+      // To the second: clocks in headers know no more.
+      const from = new Date(since.getTime() - 1_000);
       let found: ResultReport[] = [];
       let single: ResultReport | undefined;
       const told = ({ vendorBackupId: id, vendorVmRef, createdAt, sizeBytes, copies }: ResultReport) => ({
@@ -116,15 +118,14 @@ export const READING: readonly Scenario[] = [
         vendorVmRef,
         // Not every backup system tells the size of a backup.
         isSized: sizeBytes === null || sizeBytes > 0,
-        // To the second: clocks in headers know no more.
-        isNew: createdAt.getTime() >= since.getTime() - 1_000,
+        isNew: createdAt >= from,
         keptDays: keptDays({ createdAt, copies }),
         copies: copies.length,
       });
       return {
         async act(system, context) {
           found = [];
-          for await (const result of system.listResults(context, vms, BEGINNING)) found.push(result);
+          for await (const result of system.listResults(context, vms, from)) found.push(result);
           single = await system.result(context, vm, one.vendorBackupId);
         },
         outcome: async () => ({ all: found.map(told).toSorted(byId), single: single && told(single) }),

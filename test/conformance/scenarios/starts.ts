@@ -13,19 +13,28 @@ const VERY_LONG = 1_000_000;
 
 type Begun = { readonly vendorSessionId: string };
 
+interface Start extends Pick<Played, 'act'> {
+  /** How many sessions of the kind have begun for the VM. */
+  readonly begun: () => Promise<number>;
+  readonly sessionId: () => string;
+}
+
 /**
  * Starts as Holdfast does: what may have been begun is only looked for, and begun again when it is certainly not there.
  * @param subject what tells the session apart.
  */
-function startedOnce(
+async function startedOnce(
   world: PluginUnderTest,
   vm: ProtectedVm,
   subject: Pick<LostStart, 'kind' | 'vendorVmRef' | 'vendorBackupId'>,
   begin: (system: BackupSystem, context: NamingContext) => Promise<Begun>,
-): Pick<Played, 'act'> & { readonly sessionId: () => string } {
+): Promise<Start> {
+  const before = await world.console.sessionCount(vm, subject.kind);
+  const begun = async () => (await world.console.sessionCount(vm, subject.kind)) - before;
   let sessionId: string | undefined;
   let lost: LostStart | undefined;
   return {
+    begun,
     sessionId: () => sessionId ?? 'none',
     async act(system, context) {
       if (sessionId !== undefined) return;
@@ -33,7 +42,7 @@ function startedOnce(
         const start = lost;
         // What was asked may still be on its way; Holdfast believes that there is none after the plugin's quiet period.
         await world.console.settled();
-        const isThere = (await world.console.sessionCount(vm, subject.kind)) > 0;
+        const isThere = (await begun()) > 0;
         const look = () => system.findSession(context, start);
         const found = isThere ? await until(world, look, (answer) => answer !== 'NONE') : await look();
         if (typeof found === 'object') {
@@ -82,8 +91,11 @@ export const STARTS: readonly Scenario[] = [
     async begin(world) {
       const vm = await world.machines.deploy('backed-up');
       const vendorVmRef = await world.connect().vmReference(openContext(), vm);
-      const start = startedOnce(world, vm, { kind: 'BACKUP', vendorVmRef, vendorBackupId: null }, (system, context) =>
-        system.startBackup(context, vm, { retentionDays: 7, disks: null }),
+      const start = await startedOnce(
+        world,
+        vm,
+        { kind: 'BACKUP', vendorVmRef, vendorBackupId: null },
+        (system, context) => system.startBackup(context, vm, { retentionDays: 7, disks: null }),
       );
       return {
         act: start.act,
@@ -91,7 +103,7 @@ export const STARTS: readonly Scenario[] = [
           const system = world.connect();
           const { state, kind, vendorBackupId } = await ended(world, system, start.sessionId());
           const made = await system.result(openContext(), { vendorVmRef, schedule: null }, vendorBackupId ?? '');
-          return { state, kind, keptDays: keptDays(made), begun: await world.console.sessionCount(vm, 'BACKUP') };
+          return { state, kind, keptDays: keptDays(made), begun: await start.begun() };
         },
       };
     },
@@ -109,7 +121,7 @@ export const STARTS: readonly Scenario[] = [
       const backup = await backedUp(world, protectedVm);
       await world.machines.writeDisk?.(vm, 'as it became');
       const { vendorVmRef, vendorBackupId } = backup;
-      const start = startedOnce(world, vm, { kind: 'RESTORE', vendorVmRef, vendorBackupId }, (system, context) =>
+      const start = await startedOnce(world, vm, { kind: 'RESTORE', vendorVmRef, vendorBackupId }, (system, context) =>
         system.startRestore(context, vm, copyOf(backup)),
       );
       return {
@@ -121,7 +133,7 @@ export const STARTS: readonly Scenario[] = [
             state: report.state,
             isOfThatBackup: report.vendorBackupId === vendorBackupId,
             content: contentOf(disks, report.restoredVmRef),
-            begun: await world.console.sessionCount(vm, 'RESTORE'),
+            begun: await start.begun(),
           };
         },
       };
