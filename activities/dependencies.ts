@@ -17,4 +17,5 @@ export interface Dependencies {
   readonly logger: Logger;
   readonly clock: () => Date;
   readonly limits: Config['limits'];
+  readonly intervals: Pick<Config['intervals'], 'expiryCheckMs'>;
 }

@@ -18,8 +18,9 @@ import { readOnlyCall } from './watching.ts';
 const DUE_PER_BATCH = 200;
 const SWEEP_PER_BATCH = 100;
 /**
- * A copy is looked at again after this time at the earliest: with the next check, not with the next batch of one. So two
- * looks that miss it lie apart, and many that are past their date and still listed do not go round for ever. Milliseconds.
+ * A copy is looked at again after this time at the earliest, or after half of the time between two checks where that is
+ * shorter: with the next check, not with the next batch of one. So two looks that miss it lie apart, and many that are
+ * past their date and still listed do not go round for ever. Milliseconds.
  */
 const DUE_AGAIN_MS = 10 * 60_000;
 const SWEEP_AGAIN_MS = 24 * 3_600_000;
@@ -31,7 +32,7 @@ export function expiryActivities(deps: Dependencies): Pick<PeriodicActivities, '
       const { due, sweep } = await copiesToCheck(deps.db, managerId, {
         due: DUE_PER_BATCH,
         sweep: SWEEP_PER_BATCH,
-        dueAgainMs: DUE_AGAIN_MS,
+        dueAgainMs: Math.min(DUE_AGAIN_MS, deps.intervals.expiryCheckMs / 2),
         sweepAgainMs: SWEEP_AGAIN_MS,
       });
       const copies = [...due, ...sweep];

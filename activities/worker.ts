@@ -70,6 +70,7 @@ export async function runWorker(config: Config, logger: Logger): Promise<void> {
     logger,
     clock,
     limits: config.limits,
+    intervals: config.intervals,
   };
   const workers = await createWorkers(deps, {
     connection: native,

@@ -104,7 +104,8 @@ export interface Hypervisor {
    * Makes that machine be the VM. The one that was it until now is not any more; it keeps its mark, by which
    * `removeSuperseded` knows it. Answers what `inspect` answers from then on.
    * @param ref what the hypervisor calls the machine that shall be the VM.
-   * @throws HoldfastError HYPERVISOR_VM_NOT_FOUND; HYPERVISOR_VM_IN_USE when it is another VM.
+   * @throws HoldfastError HYPERVISOR_VM_NOT_FOUND; HYPERVISOR_VM_IN_USE when it is another VM, or does not bear the mark
+   * of this one.
    */
   takeOver(context: CallContext, vm: VmIdentity, ref: string): Promise<InspectedVm>;
   /**

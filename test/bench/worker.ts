@@ -51,6 +51,7 @@ async function run({ databaseUrl, temporalAddress, folder, variants }: WorkerOpt
     logger,
     clock: () => new Date(),
     limits: config.limits,
+    intervals: config.intervals,
   };
   const workflowBundle = await bundleWorkflowCode({
     workflowsPath: fileURLToPath(new URL('workflows.ts', import.meta.url)),

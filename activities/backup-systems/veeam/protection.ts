@@ -68,6 +68,11 @@ export async function applySchedule(
   const written = job;
   const on = (now: Job): JobChanges => (now.enabled ? {} : { scheduleEnabled: true });
   job = await edited(veeam, context, job, on, `switch the job ${job.name} on`);
+  if (isFresh) {
+    // What the server showed late may be in it still: looked at again, now that it would be backed up.
+    job = await withoutOthers(veeam, context, job, { reference, name: vm.name });
+    job = await edited(veeam, context, job, on, `switch the job ${job.name} on`);
+  }
   const refreshAt = refreshOf(written, plan, template, isFresh)?.toISOString();
   return {
     vmRef: reference,
@@ -91,7 +96,9 @@ export async function removeSchedule(
 ): Promise<void> {
   const { jobs, foreign } = await ownJobs(veeam, context, vm, ref);
   for (const job of jobs) await removeJob(veeam, context, job);
-  if (foreign !== undefined && ref !== undefined) throw foreignJob(veeam, foreign, vm);
+  if (foreign !== undefined && foreign.id === guidOf(Made.safeParse(ref).data?.jobUid)) {
+    throw foreignJob(veeam, foreign, vm);
+  }
   const name = jobName(veeam.config.jobName, vm.id);
   if (jobs.length > 0) await context.namedWrites.settle(name, 'FOUND');
   else if (await mayAppear(veeam, context, name)) throw stillSettling(veeam, name);

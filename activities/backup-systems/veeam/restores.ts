@@ -18,6 +18,8 @@ import { attribute, element, textOf } from './xml.ts';
 
 /** The server's clock is known to the second. */
 const CLOCK_GRAIN_MS = 1_000;
+/** A session bears the time of its backup server, which may be behind the Enterprise Manager's. Milliseconds. */
+const SERVERS_APART_MS = 60_000;
 
 export interface Started {
   readonly vendorSessionId: string;
@@ -82,7 +84,7 @@ export async function findSession(veeam: Veeam, context: CallContext, start: Los
   const pointUid = start.vendorBackupId;
   if (start.kind === 'BACKUP' || pointUid === null) return 'NONE';
   const others = new Set(start.notThese.map(urnKey));
-  const from = new Date(start.vendorTime.getTime() - CLOCK_GRAIN_MS);
+  const from = new Date(start.vendorTime.getTime() - SERVERS_APART_MS);
   const since = (await factsSince(veeam, context, 'RestoreSession', from)).filter(
     (session) => isVmRestore(session) && !others.has(urnKey(session.uid)),
   );

@@ -167,6 +167,10 @@ export function simulatedHypervisor(datacenter: {
     async takeOver(context, vm, ref) {
       const found = await needByRef(context, ref);
       if (found.id !== null && found.id !== vm.id) throw inUse(ref, 'belongs to another virtual machine already');
+      // References repeat where there are several hypervisors: the name of a machine says nothing of whose it is.
+      if (found.id === null && !bearsMark(found.annotation, vm.id)) {
+        throw inUse(ref, `does not bear the mark of ${vm.name}; it is left alone`);
+      }
       const until = await find(context, vm);
       const former = until?.moref === ref ? undefined : until;
       // A machine from before marks were written could not be told from a stranger's once it is the VM no more.

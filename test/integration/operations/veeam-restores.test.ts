@@ -50,16 +50,18 @@ const copies = (vmId: string) =>
     .selectFrom('result_copy as c')
     .innerJoin('backup_result as r', 'r.id', 'c.result_id')
     .selectAll('c')
-    .select(['r.status', 'r.name', 'r.started_at'])
+    .leftJoin('session as s', (join) => join.onRef('s.result_id', '=', 'r.id').on('s.kind', '=', 'BACKUP'))
+    .select(['r.status', 'r.name', 'r.started_at', 's.id as session_id'])
     .where('r.vm_id', '=', vmId)
     .orderBy('r.started_at')
     .execute();
-/** The VM's backups once there are so many, and nothing holds the VM. */
+/** The VM's backups once there are so many, each with the session that made it, and nothing holds the VM. */
 const backups = async (vmId: string, count: number) => {
+  // One that was listed before its session was known has another result until then.
   const listed = await until(
     `${count} backups are listed`,
     () => copies(vmId),
-    (rows) => rows.length === count,
+    (rows) => rows.length === count && rows.every((row) => row.session_id !== null),
   );
   await until(
     'the VM is free',

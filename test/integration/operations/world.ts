@@ -120,6 +120,7 @@ export async function startWorld(
     logger,
     clock,
     limits,
+    intervals,
   };
   const requests = createOperationRequests({ db, temporal: client, logger, limits, periodicTaskQueue });
 

@@ -226,7 +226,7 @@ describe('the simulated hypervisor', () => {
       expect((await hypervisor.machinesOf(context, vm)).map(({ ref: left }) => left)).toEqual([other]);
     });
 
-    test('removes neither the VM, nor another’s, nor what bears no mark, nor what is switched on', async () => {
+    test('takes and removes neither the VM, nor another’s, nor what bears no mark, nor what is switched on', async () => {
       const ref = await deployed();
       const refusal = (code: string) => ({ code });
       await expect(hypervisor.removeSuperseded(context, vm, ref)).rejects.toMatchObject(
@@ -246,6 +246,7 @@ describe('the simulated hypervisor', () => {
         refusal('HYPERVISOR_VM_IN_USE'),
       );
       await expect(hypervisor.takeOver(context, vm, other)).rejects.toMatchObject(refusal('HYPERVISOR_VM_IN_USE'));
+      await expect(hypervisor.takeOver(context, vm, stranger)).rejects.toMatchObject(refusal('HYPERVISOR_VM_IN_USE'));
       await expect(hypervisor.takeOver(context, vm, 'vm-0')).rejects.toMatchObject(refusal('HYPERVISOR_VM_NOT_FOUND'));
       expect(await hypervisor.inspect(context, vm)).toMatchObject({ ref });
     });

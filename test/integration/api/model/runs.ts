@@ -71,8 +71,10 @@ export async function run(
           return differs([told], [state]);
         }
         if (mine.cancelled && mayGoBack && deed.outcome === 'SUCCEEDED') return differs([null], [state]);
-        end(later, mine, deed.outcome);
-        return differs([deed.outcome], [state]);
+        // A cancel that came while everything was being undone has what it asked for.
+        const outcome = deed.outcome === 'ROLLED_BACK' && mine.cancelled ? 'CANCELLED' : deed.outcome;
+        end(later, mine, outcome);
+        return differs([outcome], [state]);
       };
     }
     case 'hand over': {
