@@ -214,8 +214,8 @@ test('restoreVm, as a new machine in the place of one that was deployed since', 
     () => world.vm(vmId),
     (vm) => vm.operation_id === null,
   );
-  for (const request of [world.requests.undeploy, world.requests.deploy, world.requests.powerOff]) {
-    await world.ended((await request(world.request(vmId))).operationId, WITH_SETTLING);
+  for (const step of ['undeploy', 'deploy', 'powerOff'] as const) {
+    await world.ended((await world.requests[step](world.request(vmId))).operationId, WITH_SETTLING);
   }
   const restore = await world.requests.restore({ principal: world.principal, resultId, body: {} });
   await keepEnded('as-new-machine', restore, 'SUCCEEDED');
