@@ -10,6 +10,7 @@ import { enterpriseById } from '../db/enterprises.ts';
 import { recordEvent } from '../db/events.ts';
 import { lockHolder } from '../db/operations.ts';
 import { deleteDraft, hypervisorRefTaken, insertVm, updateDraft } from '../db/virtual-machine-drafts.ts';
+import { type VmView, vmView } from '../db/virtual-machine-list.ts';
 import { type LockedVm, lockVm } from '../db/virtual-machines.ts';
 import { type ErrorCode, HoldfastError } from '../domain/errors.ts';
 import { kindSlug } from '../domain/operations.ts';
@@ -65,14 +66,15 @@ export async function createVm(db: Database, principal: Principal, body: NewDraf
 
 /**
  * Changes a draft.
- * @returns `NOT_A_DRAFT` when the virtual machine is allocated: nothing was changed, an operation has to do it.
+ * @returns the virtual machine as the change has made it, whatever becomes of it then; `NOT_A_DRAFT` when it is
+ * allocated: nothing was changed, an operation has to do it.
  */
 export async function changeVm(
   db: Database,
   principal: Principal,
   id: string,
   body: z.infer<typeof ChangedVirtualMachine>,
-): Promise<'CHANGED' | 'NOT_A_DRAFT'> {
+): Promise<VmView | 'NOT_A_DRAFT'> {
   return await db.transaction().execute(async (trx) => {
     const vm = await lockVm(trx, id, principal.enterpriseId);
     if (vm === undefined) throw notFound('virtual machine', id);
@@ -93,7 +95,9 @@ export async function changeVm(
     await updateDraft(trx, id, { ...(renamed ? { name: body.name } : {}), ...columns(body) });
     await record(trx, vm, principal, 'MODIFY', `Virtual machine ${vm.name} was changed by ${principal.name}.`);
     await recordChoices(trx, vm, principal, vm.backupPolicies, body.backupPolicies, policies);
-    return 'CHANGED';
+    const changed = await vmView(trx, principal.enterpriseId, id);
+    if (changed === undefined) throw notFound('virtual machine', id);
+    return changed;
   });
 }
 

@@ -180,9 +180,8 @@ export function virtualMachineRoutes(dependencies: ApiDependencies) {
       const principal = c.get('principal');
       const { id: vmId } = c.req.valid('param');
       const body = c.req.valid('json');
-      if ((await changeVm(db, principal, vmId, body)) === 'CHANGED') {
-        return c.json(await shown(principal.enterpriseId, vmId), 200);
-      }
+      const changed = await changeVm(db, principal, vmId, body);
+      if (changed !== 'NOT_A_DRAFT') return c.json(toVirtualMachine(changed), 200);
       const { cpu, memoryMiB, disks, backupPolicies } = body;
       try {
         const requested = await operations.reconfigure({
@@ -194,8 +193,10 @@ export function virtualMachineRoutes(dependencies: ApiDependencies) {
         return await accepted(c, dependencies, requested);
       } catch (error) {
         // An undeploy has ended since the first look: what was to be reconfigured is a draft by now.
-        if (!isDraft(error) || (await changeVm(db, principal, vmId, body)) !== 'CHANGED') throw error;
-        return c.json(await shown(principal.enterpriseId, vmId), 200);
+        if (!isDraft(error)) throw error;
+        const draft = await changeVm(db, principal, vmId, body);
+        if (draft === 'NOT_A_DRAFT') throw error;
+        return c.json(toVirtualMachine(draft), 200);
       }
     })
     .openapi(remove, async (c) => {
