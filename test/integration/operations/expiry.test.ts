@@ -29,17 +29,20 @@ beforeEach(async () => {
 const copy = () =>
   world.db.selectFrom('result_copy').selectAll().where('result_id', '=', resultId).executeTakeFirstOrThrow();
 
+const checkNow = () =>
+  world.client.workflow.execute('checkExpiredResults', {
+    taskQueue: world.periodicTaskQueue,
+    workflowId: `expiry-${crypto.randomUUID()}`,
+    args: [world.managerId],
+  });
+
 /** One run of the expiry check, as if an hour had passed since the last. */
 async function check(): Promise<void> {
   await world.db
     .updateTable('result_copy')
     .set({ last_checked_at: new Date(0) })
     .execute();
-  await world.client.workflow.execute('checkExpiredResults', {
-    taskQueue: world.periodicTaskQueue,
-    workflowId: `expiry-${crypto.randomUUID()}`,
-    args: [world.managerId],
-  });
+  await checkNow();
 }
 
 /** Lets the date of the copy pass in the record; the backup itself is removed at the console or not. */
@@ -96,4 +99,20 @@ test('nothing expires while another backup system answers at the endpoint', asyn
   expect(await copy()).toMatchObject({ state: 'LISTED', absent_checks: 0 });
   await world.db.updateTable('backup_manager').set({ identity: null }).where('id', '=', world.managerId).execute();
   await until('the record is as it was', copy, (row) => row.state === 'LISTED');
+});
+
+test('checks that follow each other quickly all look at a copy that is past its date', async () => {
+  const { intervals } = world.deps;
+  const before = intervals.expiryCheckMs;
+  Object.assign(intervals, { expiryCheckMs: 1_000 });
+  try {
+    await pass({ gone: true });
+    const look = async () => {
+      await checkNow();
+      return copy();
+    };
+    await until('the copy is EXPIRED', look, ({ state }) => state === 'EXPIRED');
+  } finally {
+    Object.assign(intervals, { expiryCheckMs: before });
+  }
 });
