@@ -2,10 +2,9 @@
  * The plugin's configuration file: YAML or JSON, every key optional.
  * @module
  */
-import { readFileSync } from 'node:fs';
-import { parse } from 'yaml';
 import { z } from 'zod';
 import { WEEKDAYS } from '../../../domain/policies.ts';
+import { readConfigFile } from '../config-file.ts';
 
 const Domain = z.string().regex(/^\/[^\s]*$/, 'write the path of an Avamar domain, for example / or /tenants');
 
@@ -55,16 +54,5 @@ export type AvamarConfig = Readonly<z.output<typeof AvamarConfig>>;
  * @throws Error that names the file, and each wrong key with what is wrong with it.
  */
 export function loadAvamarConfig(path: string | undefined): AvamarConfig {
-  if (path === undefined) return AvamarConfig.parse({});
-  let content: unknown;
-  try {
-    content = parse(readFileSync(path, 'utf8')) ?? {};
-  } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new Error(`${path} cannot be read: ${why}`, { cause });
-  }
-  const checked = AvamarConfig.safeParse(content);
-  if (checked.success) return checked.data;
-  const lines = checked.error.issues.map((issue) => `${issue.path.join('.') || 'the file'}: ${issue.message}`);
-  throw new Error(`${path} is not a configuration of the Avamar plugin: ${lines.join('; ')}`);
+  return readConfigFile(path, AvamarConfig, 'Avamar');
 }

@@ -2,11 +2,10 @@
  * The plugin's configuration file: YAML or JSON, every key optional.
  * @module
  */
-import { readFileSync } from 'node:fs';
-import { parse } from 'yaml';
 import { z } from 'zod';
 import { type Subtype, SUBTYPES } from '../../../domain/policies.ts';
 import { patternProblem } from './names.ts';
+import { readConfigFile } from '../config-file.ts';
 
 const ONE_KEY = 'write either days or restorePoints';
 
@@ -114,16 +113,5 @@ export function configuredRetention(config: VeeamConfig, code: string, subtype: 
  * @throws Error that names the file, and each wrong key with what is wrong with it.
  */
 export function loadVeeamConfig(path: string | undefined): VeeamConfig {
-  if (path === undefined) return VeeamConfig.parse({});
-  let content: unknown;
-  try {
-    content = parse(readFileSync(path, 'utf8')) ?? {};
-  } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new Error(`${path} cannot be read: ${why}`, { cause });
-  }
-  const checked = VeeamConfig.safeParse(content);
-  if (checked.success) return checked.data;
-  const lines = checked.error.issues.map((issue) => `${issue.path.join('.') || 'the file'}: ${issue.message}`);
-  throw new Error(`${path} is not a configuration of the Veeam plugin: ${lines.join('; ')}`);
+  return readConfigFile(path, VeeamConfig, 'Veeam');
 }
