@@ -19,6 +19,7 @@ import {
   sessionsToAdopt,
   sessionsToNotify,
 } from '../db/sessions.ts';
+import { schedulingPolicies } from '../db/vm-schedules.ts';
 import { HoldfastError } from '../domain/errors.ts';
 import { planSteps } from '../domain/plan.ts';
 import { sessionSucceeded } from '../domain/results.ts';
@@ -29,6 +30,7 @@ import type { ConnectedManager } from './backup-systems/managers.ts';
 import type { CallContext } from './calls.ts';
 import type { Dependencies } from './dependencies.ts';
 import { recordBackupOf } from './records.ts';
+import { settleReplication } from './replications.ts';
 
 /**
  * Records sessions of our VMs that are not known yet. While a start of ours on that VM is unresolved, a new session is
@@ -48,9 +50,11 @@ export async function recordNewSessions(
   if (unknown.length === 0) return;
   const vms = await vmsByVendorRef(db, managerId, [...new Set(unknown.map((report) => report.vendorVmRef))]);
   const expecting = await vmsWithOpenIntent(db, managerId);
+  const schedulers = await schedulingPolicies(db, managerId, [...new Set([...vms.values()].map(({ vmId }) => vmId))]);
   for (const report of unknown) {
     const vm = vms.get(report.vendorVmRef);
     if (vm === undefined || expecting.has(vm.vmId)) continue;
+    const policy = report.scheduledBy === null ? undefined : schedulers.get(vm.vmId)?.get(report.scheduledBy);
     await db.transaction().execute((trx) =>
       recordSession(trx, {
         managerId,
@@ -60,7 +64,8 @@ export async function recordNewSessions(
         kind: report.kind,
         operationId: null,
         origin: report.scheduled ? 'SCHEDULED' : 'DISCOVERED',
-        policyId: null,
+        policyId: policy?.policyId ?? null,
+        replication: policy?.replication === true,
         resultId: null,
         state: report.state,
         startedAt: report.startedAt,
@@ -129,12 +134,16 @@ export async function handleEndedSessions(
   const ended = await sessionsToNotify(deps.db, manager.id);
   let handled = 0;
   for (const session of ended) {
+    const isReplication = session.kind === 'REPLICATION';
     // Its operation has not begun yet and will read the session's row when it does.
-    if (session.workflow_id !== null && session.run_id === null) continue;
+    if (!isReplication && session.workflow_id !== null && session.run_id === null) continue;
     // It waits for its VM to be free: nobody but an operation of its own may take over what it made.
     if (session.kind === 'RESTORE' && session.operation_id === null) continue;
     try {
-      if (session.workflow_id !== null && session.run_id !== null) {
+      if (isReplication) {
+        // No operation waits for one.
+        await settleReplication(deps, manager, call, session);
+      } else if (session.workflow_id !== null && session.run_id !== null) {
         await notify(deps, session.workflow_id, session.run_id);
       } else {
         await settleUnobserved(deps, manager, call, session);

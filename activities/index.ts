@@ -11,6 +11,7 @@ import { lifecycleActivities } from './lifecycle.ts';
 import { checkActivities } from './manager-check.ts';
 import { observationActivities } from './observations.ts';
 import { recordActivities } from './records.ts';
+import { replicationActivities } from './replications.ts';
 import { restoredMachineActivities } from './restored-machine.ts';
 import { scheduleActivities } from './schedules.ts';
 import { requestActivities } from './sessions.ts';
@@ -27,6 +28,7 @@ export function createActivities(deps: Dependencies): ControlActivities & StepAc
     ...observationActivities(deps),
     ...restoredMachineActivities(deps),
     ...recordActivities(deps),
+    ...replicationActivities(deps),
     ...cleanupActivities(deps),
     undoStep: (input) => undoStep(deps, input),
   };

@@ -189,5 +189,7 @@ export async function runningSession(
   const since = watermark === null ? deps.clock().getTime() - FIRST_LOOK_MS : watermark.getTime() - SESSION_OVERLAP_MS;
   const refs = new Set(await vendorRefs(deps.db, vmId, managerId));
   const sessions = await system.sessionsSince(call, new Date(since));
-  return sessions.find((session) => session.state === 'RUNNING' && refs.has(session.vendorVmRef))?.vendorSessionId;
+  return sessions.find(
+    ({ kind, state, vendorVmRef }) => kind !== 'REPLICATION' && state === 'RUNNING' && refs.has(vendorVmRef),
+  )?.vendorSessionId;
 }

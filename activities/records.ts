@@ -7,6 +7,8 @@ import { type SessionRow, sessionOfOperation } from '../db/sessions.ts';
 import { certainSchedules } from '../db/vm-schedules.ts';
 import { sessionSucceeded } from '../domain/results.ts';
 import type { StepActivities } from '../workflows/contract.ts';
+import type { ListedVm } from './backup-systems/backup-system.ts';
+import type { ConnectedManager } from './backup-systems/managers.ts';
 import type { CallContext } from './calls.ts';
 import type { Dependencies } from './dependencies.ts';
 import { forward } from './recorded-step.ts';
@@ -59,4 +61,20 @@ export async function recordBackupOf(
       ),
     );
   return true;
+}
+
+/** Writes down all backups that the backup system lists of these VMs. @param vms whose they are, by vendor reference. */
+export async function recordListedBackups(
+  deps: Dependencies,
+  manager: ConnectedManager,
+  call: CallContext,
+  listed: readonly ListedVm[],
+  vms: ReadonlyMap<string, { readonly vmId: string; readonly enterpriseId: string }>,
+): Promise<void> {
+  for await (const backup of manager.system.listResults(call, listed, new Date(0))) {
+    const vm = vms.get(backup.vendorVmRef);
+    if (vm === undefined) continue;
+    const owner = { vmId: vm.vmId, enterpriseId: vm.enterpriseId, managerId: manager.id };
+    await deps.db.transaction().execute((trx) => recordListedBackup(trx, owner, backup, null));
+  }
 }

@@ -19,7 +19,7 @@ import { otherSessions, recordSession, type SessionRow, sessionOfOperation } fro
 import { markManagerUsed } from '../db/watches.ts';
 import { HoldfastError } from '../domain/errors.ts';
 import { backupPluginType } from '../domain/plugin-types.ts';
-import type { SessionKind } from '../domain/results.ts';
+import type { VmSessionKind } from '../domain/results.ts';
 import type { StepActivities, StepInput } from '../workflows/contract.ts';
 import type { CopyRef, FoundSession, ProtectedVm } from './backup-systems/backup-system.ts';
 import type { ConnectedManager } from './backup-systems/managers.ts';
@@ -42,7 +42,7 @@ interface BegunSession {
 
 /** What differs between starting a backup and starting a restore. */
 interface Start {
-  readonly kind: SessionKind;
+  readonly kind: VmSessionKind;
   /** Restores: the copy to restore. */
   readonly copy: CopyRef | null;
   readonly send: (manager: ConnectedManager, vm: ProtectedVm, call: CallContext) => Promise<BegunSession>;
@@ -249,6 +249,7 @@ async function keepSession(
       operationId: operation.id,
       origin: 'ON_DEMAND',
       policyId: operation.request.policyId ?? null,
+      replication: operation.request.replication === true,
       resultId: operation.request.resultId ?? null,
       state: 'RUNNING',
       startedAt,

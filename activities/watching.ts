@@ -5,7 +5,6 @@
  * @module
  */
 import { Context, heartbeat } from '@temporalio/activity';
-import { recordListedBackup } from '../db/results.ts';
 import { vmsByVendorRef } from '../db/operation-context.ts';
 import { setProgress } from '../db/operations.ts';
 import { type SessionInFlight, sessionsInFlight, updateSession } from '../db/sessions.ts';
@@ -20,6 +19,7 @@ import { type CallContext, ExternalSystemError } from './calls.ts';
 import type { Dependencies } from './dependencies.ts';
 import { FIRST_LOOK_MS, SESSION_OVERLAP_MS } from './observations.ts';
 import { describeError } from './recorded-step.ts';
+import { recordListedBackups } from './records.ts';
 import { refreshSchedules } from './schedule-refresh.ts';
 
 /** A session that is not listed for this long has a state that nobody knows. Milliseconds. */
@@ -162,7 +162,7 @@ async function syncSome(
     return vm === undefined ? [] : [{ vendorVmRef, schedule: schedules.get(vm.vmId) ?? null }];
   });
   try {
-    await recordListed(deps, manager, call, listed, vms);
+    await recordListedBackups(deps, manager, call, listed, vms);
   } catch (error) {
     if (!(error instanceof ExternalSystemError) || error.kind === 'UNREACHABLE') throw error;
     // One that cannot be read must not keep the others from being read.
@@ -181,25 +181,10 @@ async function recordListedAlone(
   vms: KnownVms,
 ): Promise<void> {
   try {
-    await recordListed(deps, manager, call, [one], vms);
+    await recordListedBackups(deps, manager, call, [one], vms);
   } catch (error) {
     if (!(error instanceof ExternalSystemError) || error.kind === 'UNREACHABLE') throw error;
     const vmId = vms.get(one.vendorVmRef)?.vmId;
     deps.logger.warn({ err: error, vmId }, 'the backups of a virtual machine could not be listed');
-  }
-}
-
-async function recordListed(
-  deps: Dependencies,
-  manager: ConnectedManager,
-  call: CallContext,
-  listed: readonly ListedVm[],
-  vms: KnownVms,
-): Promise<void> {
-  for await (const backup of manager.system.listResults(call, listed, new Date(0))) {
-    const vm = vms.get(backup.vendorVmRef);
-    if (vm === undefined) continue;
-    const owner = { vmId: vm.vmId, enterpriseId: vm.enterpriseId, managerId: manager.id };
-    await deps.db.transaction().execute((trx) => recordListedBackup(trx, owner, backup, null));
   }
 }

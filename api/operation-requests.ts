@@ -127,6 +127,7 @@ async function requestAndStart(
           desiredSchedules: demand.desired?.schedules ?? [],
           ...(demand.hardware === undefined ? {} : { hardware: demand.hardware }),
           ...(demand.managerId === undefined ? {} : { managerId: demand.managerId }),
+          replication: demand.request?.replication === true,
           restoresAsNewMachine: demand.restoresAsNewMachine === true,
         }),
       requestedBy: principal.name,

@@ -99,6 +99,8 @@ export interface ScheduleRef {
    * the zone's offset changes then and the backup system keeps an offset only. Absent: never.
    */
   readonly refreshAt?: string | undefined;
+  /** The policies that it schedules, each by what `SessionReport.scheduledBy` calls what runs it. */
+  readonly policies?: Readonly<Record<string, string>>;
   readonly [key: string]: unknown;
 }
 
@@ -109,6 +111,8 @@ export interface StepUndoInput {
   readonly hardware?: Hardware;
   readonly schedule?: BackupSchedule | null;
   readonly scheduleRef?: ScheduleRef | null;
+  /** REPLICATE: the backup system's clock before the first request for it, ISO 8601. */
+  readonly vendorTime?: string;
   /** REQUEST_RESTORE: the machines that bore the VM's mark before the restore was begun. */
   readonly machines?: readonly string[];
 }

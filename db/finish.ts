@@ -210,6 +210,7 @@ async function recordEnd(
     .selectFrom('session')
     .select(['vendor_session_id', 'vendor_backup_id', 'size_bytes', 'message', 'started_at', 'ended_at'])
     .where('operation_id', '=', operation.id)
+    .where('kind', '<>', 'REPLICATION')
     .orderBy('created_at', 'desc')
     .limit(1)
     .modifyEnd(plannedOnce)

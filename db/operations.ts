@@ -7,7 +7,7 @@
  */
 import { type ExpressionBuilder, type Selectable, sql } from 'kysely';
 import { HoldfastError } from '../domain/errors.ts';
-import { OPERATION_ACTIONS } from '../domain/events.ts';
+import { OPERATION_ACTIONS, REPLICATION_ACTIONS } from '../domain/events.ts';
 import { kindSlug, type OperationKind, type OperationOrigin, workflowId } from '../domain/operations.ts';
 import type { PlannedStep } from '../domain/plan.ts';
 import type { DesiredConfiguration, OperationRequest } from './columns.ts';
@@ -94,7 +94,7 @@ export async function requestOperation(trx: Queryable, wanted: NewOperation): Pr
   await insertSteps(trx, id, wanted.steps);
   const forced = wanted.request.forceUndeploy === true;
   await recordOperationEvent(trx, operation, {
-    action: OPERATION_ACTIONS[kind].begin,
+    action: wanted.request.replication === true ? REPLICATION_ACTIONS.begin : OPERATION_ACTIONS[kind].begin,
     // It may leave something behind on purpose.
     severity: forced ? 'WARN' : 'INFO',
     message: `${forced ? 'A forced undeploy' : sentenceStart(kind)} of ${vm.name} was requested by ${wanted.requestedBy}.`,

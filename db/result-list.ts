@@ -2,7 +2,8 @@
  * Backup results and restores as they are shown.
  * @module
  */
-import { jsonArrayFrom } from 'kysely/helpers/postgres';
+import { sql } from 'kysely';
+import { jsonArrayFrom, jsonObjectFrom } from 'kysely/helpers/postgres';
 import type { ResultStatus } from '../domain/results.ts';
 import type { Queryable } from './connect.ts';
 import { type Page, type PageRequest, readPage } from './pages.ts';
@@ -72,6 +73,23 @@ function visible(db: Queryable, tenant: string | null) {
           .orderBy('copy.created_at')
           .orderBy('copy.id'),
       ).as('copies'),
+    )
+    .select((eb) =>
+      jsonObjectFrom(
+        eb
+          .selectFrom('session as s')
+          .select(['s.state', 's.message', 's.started_at', 's.ended_at'])
+          .whereRef('s.vm_id', '=', 'b.vm_id')
+          .whereRef('s.manager_id', '=', 'b.manager_id')
+          .whereRef('s.vendor_vm_ref', '=', 'b.vendor_vm_ref')
+          .where('s.kind', '=', 'REPLICATION')
+          .where((s) => s.or([s('s.result_id', 'is', null), s('s.result_id', '=', s.ref('b.id'))]))
+          .whereRef('s.started_at', '>=', sql`coalesce(b.ended_at, b.started_at)`)
+          // Later ones have nothing left to copy of it, so their failure is not its own.
+          .orderBy(sql`case when s.state in ('SUCCEEDED', 'WARNING') then s.started_at end`, (o) => o.asc().nullsLast())
+          .orderBy('s.started_at', 'desc')
+          .limit(1),
+      ).as('last_replication'),
     )
     .where((eb) => (tenant === null ? eb.lit(true) : eb('b.enterprise_id', '=', tenant)));
 }

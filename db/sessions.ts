@@ -23,7 +23,9 @@ export interface NewSession {
   readonly operationId: string | null;
   readonly origin: 'ON_DEMAND' | 'SCHEDULED' | 'DISCOVERED';
   readonly policyId: string | null;
-  /** Restores: the result that is restored, where it is known. */
+  /** Backups: whether it is to be copied to another system. */
+  readonly replication: boolean;
+  /** Restores and replications: the result that is restored or copied, where it is one and known. */
   readonly resultId: string | null;
   readonly state: SessionState;
   readonly startedAt: Date;
@@ -71,7 +73,12 @@ async function giveToOperation(trx: Queryable, known: SessionRow, session: NewSe
   if (known.result_id !== null && session.kind === 'BACKUP') {
     await trx
       .updateTable('backup_result')
-      .set({ operation_id: session.operationId, origin: session.origin, policy_id: session.policyId })
+      .set({
+        operation_id: session.operationId,
+        origin: session.origin,
+        policy_id: session.policyId,
+        replication: session.replication,
+      })
       .where('id', '=', known.result_id)
       .execute();
   }
@@ -82,9 +89,11 @@ async function giveToOperation(trx: Queryable, known: SessionRow, session: NewSe
       .where('id', '=', known.restore_id)
       .execute();
   }
+  // Nobody waits for a replication: whoever has settled its end need not do it again.
+  const news = session.kind === 'REPLICATION' ? { result_id: session.resultId } : { notified_at: null };
   return trx
     .updateTable('session')
-    .set({ operation_id: session.operationId, notified_at: null })
+    .set({ operation_id: session.operationId, ...news })
     .where('id', '=', known.id)
     .returningAll()
     .executeTakeFirstOrThrow();
@@ -98,6 +107,7 @@ function insertBackupResult(trx: Queryable, session: NewSession) {
       enterprise_id: session.vm.enterpriseId,
       manager_id: session.managerId,
       policy_id: session.policyId,
+      replication: session.replication,
       operation_id: session.operationId,
       origin: session.origin,
       name: `${session.vm.name} ${session.startedAt.toISOString()}`,
@@ -148,14 +158,25 @@ export async function giveSession(trx: Queryable, sessionId: string, operationId
   }
 }
 
-/** The session of an operation, if it has one: the newest. */
+/** The backup or restore of an operation, if it has one: the newest. */
 export function sessionOfOperation(db: Queryable, operationId: string): Promise<SessionRow | undefined> {
   return db
     .selectFrom('session')
     .selectAll()
     .where('operation_id', '=', operationId)
+    .where('kind', '<>', 'REPLICATION')
     .orderBy('created_at', 'desc')
     .limit(1)
+    .executeTakeFirst();
+}
+
+/** The replication that an operation has begun, if it has. */
+export function replicationOfOperation(db: Queryable, operationId: string): Promise<SessionRow | undefined> {
+  return db
+    .selectFrom('session')
+    .selectAll()
+    .where('operation_id', '=', operationId)
+    .where('kind', '=', 'REPLICATION')
     .executeTakeFirst();
 }
 
@@ -262,6 +283,7 @@ export function sessionsToAdopt(db: Queryable, managerId: string) {
     .selectAll('s')
     .select(['vm.name as vm_name', 'vm.enterprise_id', 'vm.datacenter_id'])
     .where('s.manager_id', '=', managerId)
+    .where('s.kind', '<>', 'REPLICATION')
     .where('o.id', 'is', null)
     .where((eb) =>
       eb.or([
@@ -325,6 +347,7 @@ export async function runningSessionOf(db: Queryable, managerId: string, vmId: s
     .where('manager_id', '=', managerId)
     .where('vm_id', '=', vmId)
     .where('state', '=', 'RUNNING')
+    .where('kind', '<>', 'REPLICATION')
     .executeTakeFirst();
   return row?.vendor_session_id;
 }

@@ -3,9 +3,9 @@
  * @module
  */
 import { sql } from 'kysely';
-import type { BackupSchedule } from '../domain/schedules.ts';
+import type { BackupSchedule, ScheduledPolicy } from '../domain/schedules.ts';
 import { ALLOWED_FROM } from '../domain/virtual-machines.ts';
-import type { StepMade } from './columns.ts';
+import type { ScheduleRef, StepMade } from './columns.ts';
 import { plannedOnce, type Queryable } from './connect.ts';
 import { certainly, existingSchedules } from './operation-context.ts';
 import type { OperationRow } from './operations.ts';
@@ -46,6 +46,31 @@ export async function certainSchedules(
     .where('uncertain', '=', false)
     .execute();
   return new Map(rows.map((row) => [row.vm_id, row.schedule]));
+}
+
+/** Of these VMs: the policy that each schedule in the manager belongs to, by what the backup system calls that schedule. */
+export async function schedulingPolicies(
+  db: Queryable,
+  managerId: string,
+  vmIds: readonly string[],
+): Promise<ReadonlyMap<string, ReadonlyMap<string, ScheduledPolicy>>> {
+  if (vmIds.length === 0) return new Map();
+  const rows = await db
+    .selectFrom('vm_schedule')
+    .select(['vm_id', 'schedule', 'ref'])
+    .where('manager_id', '=', managerId)
+    .where('vm_id', 'in', vmIds)
+    .execute();
+  return new Map(rows.map(({ vm_id: vmId, schedule, ref }) => [vmId, policiesBySchedule(schedule, ref)]));
+}
+
+function policiesBySchedule({ policies }: BackupSchedule, ref: ScheduleRef): ReadonlyMap<string, ScheduledPolicy> {
+  return new Map(
+    Object.entries(ref.policies ?? {}).flatMap(([scheduledBy, policyId]) => {
+      const policy = policies.find((one) => one.policyId === policyId);
+      return policy === undefined ? [] : [[scheduledBy, policy] as const];
+    }),
+  );
 }
 
 /** Writes down which schedule now exists in a backup system for the VM, or that none does. */

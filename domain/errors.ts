@@ -146,6 +146,7 @@ export const ERRORS = {
   BACKUP_ONDEMAND_NOT_SUPPORTED: { status: 409, title: 'The plugin has no backup on demand', legacy: 'BC-46' },
   BACKUP_POLICY_AMBIGUOUS: { status: 422, title: 'The request must name the policy of the backup' },
   BACKUP_FAILED: { status: 502, title: 'The backup failed in the backup system' },
+  BACKUP_REPLICATION_NOT_STARTED: { status: 502, title: 'The backup was made; its replication could not be begun' },
   BACKUP_CANCELLED: { status: 502, title: 'The backup was cancelled in the backup system' },
   RESTORE_FAILED: { status: 502, title: 'The restore failed in the backup system' },
   RESTORE_NOT_STARTED: { status: 502, title: 'The restore was not started' },

@@ -35,6 +35,12 @@ export interface NewEvent {
   readonly principal?: string | null;
 }
 
+/** The action of the event that a request for a backup with replication writes, and of the one at a replication's end. */
+export const REPLICATION_ACTIONS = {
+  begin: 'REQUEST_BACKUP_WITH_REPLICATION',
+  end: 'BACKUP_WITH_REPLICATION_FINISH',
+} as const;
+
 /** The action of the event that a request for an operation writes, and of the one that its end writes. */
 export const OPERATION_ACTIONS: Readonly<Record<OperationKind, { readonly begin: string; readonly end: string }>> = {
   REGISTER: { begin: 'REGISTER', end: 'REGISTER_FINISH' },

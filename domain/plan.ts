@@ -26,6 +26,8 @@ export interface Intention {
   readonly hardware?: { readonly current: Hardware; readonly desired: Hardware };
   /** BACKUP and RESTORE only: the manager that does it. */
   readonly managerId?: string;
+  /** BACKUP only: whether the backup is to be copied to another system. */
+  readonly replication?: boolean;
   /** RESTORE only: whether the backup system makes a machine of its own instead of writing into the VM's. */
   readonly restoresAsNewMachine?: boolean;
 }
@@ -40,11 +42,12 @@ export function planSteps(intention: Intention): PlannedStep[] {
 }
 
 function managerOf(name: StepName, intention: Intention): string | null {
-  const managed: readonly StepName[] = ['REQUEST_BACKUP', 'REQUEST_RESTORE'];
+  const managed: readonly StepName[] = ['REQUEST_BACKUP', 'REQUEST_RESTORE', 'REPLICATE'];
   return managed.includes(name) ? (intention.managerId ?? null) : null;
 }
 
-function skipReason(name: StepName, { kind, hardware, restoresAsNewMachine }: Intention): string | null {
+function skipReason(name: StepName, intention: Intention): string | null {
+  const { kind, hardware, replication, restoresAsNewMachine } = intention;
   if (name === 'RECONFIGURE' && hardware !== undefined && sameHardware(hardware.current, hardware.desired)) {
     return 'the hardware stays as it is';
   }
@@ -52,6 +55,7 @@ function skipReason(name: StepName, { kind, hardware, restoresAsNewMachine }: In
   if (name === 'REFRESH' && kind === 'SCHEDULED_BACKUP') {
     return 'a backup does not change the virtual machine';
   }
+  if (name === 'REPLICATE' && replication !== true) return 'no replication was asked for';
   if (name === 'REPLACE' && restoresAsNewMachine !== true) {
     return 'the backup system restores into the virtual machine itself';
   }

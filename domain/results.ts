@@ -3,7 +3,11 @@
  * @module
  */
 
-export type SessionKind = 'BACKUP' | 'RESTORE';
+/** Sessions that work on the VM itself, which is locked meanwhile. */
+export type VmSessionKind = 'BACKUP' | 'RESTORE';
+
+/** `REPLICATION`: copies backups of the VM to another system; it touches no VM, so it locks none. */
+export type SessionKind = VmSessionKind | 'REPLICATION';
 
 /** `UNKNOWN`: the backup system no longer says what became of it; a later look may. */
 export const SESSION_STATES = ['RUNNING', 'SUCCEEDED', 'WARNING', 'FAILED', 'CANCELLED', 'UNKNOWN'] as const;

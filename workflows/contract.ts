@@ -120,6 +120,8 @@ export interface StepActivities {
   /** Removes the machine that a restored one has superseded. */
   replaceVm(step: StepInput): Promise<void>;
   recordResult(step: StepInput): Promise<void>;
+  /** Begins to copy the backup that the operation made to another system; the backup system's watch sees it end. */
+  replicateBackup(step: StepInput): Promise<void>;
   /** Fails with `VM_BEING_BACKED_UP` when a backup system is working on the VM. */
   ensureNoSession(step: StepInput): Promise<void>;
   /** Asks the backup system to stop the operation's session; false when it cannot. */

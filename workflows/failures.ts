@@ -45,6 +45,18 @@ export function requireSuccess(session: SessionView): void {
   throw ApplicationFailure.nonRetryable(message, code, error);
 }
 
+/** Ends the story of a backup that was made and whose replication could not be begun. */
+export function madeButNotReplicated(failure: unknown): never {
+  if (isFenced(failure)) throw failure;
+  const { message, vendorMessage } = errorOf(failure);
+  const error: OperationError = {
+    code: 'BACKUP_REPLICATION_NOT_STARTED' satisfies ErrorCode,
+    message: `the backup was made and can be restored; its replication could not be begun: ${message}`,
+    ...(vendorMessage === undefined ? {} : { vendorMessage }),
+  };
+  throw ApplicationFailure.nonRetryable(error.message, error.code, error);
+}
+
 function failureCode(session: SessionView): ErrorCode {
   if (session.kind === 'RESTORE') return 'RESTORE_FAILED';
   return session.state === 'CANCELLED' ? 'BACKUP_CANCELLED' : 'BACKUP_FAILED';

@@ -8,7 +8,7 @@
  * @module
  */
 import type { ScheduleRef, StoredCheck, Tls } from '../../db/columns.ts';
-import type { SessionKind, SessionState } from '../../domain/results.ts';
+import type { SessionKind, SessionState, VmSessionKind } from '../../domain/results.ts';
 import type { BackupSchedule } from '../../domain/schedules.ts';
 import type { CallContext, NamingContext } from '../calls.ts';
 import type { OnCall } from '../http.ts';
@@ -71,6 +71,8 @@ export interface SessionReport {
   readonly progress: number;
   /** Whether the backup system's own schedule began it. */
   readonly scheduled: boolean;
+  /** What of the backup system's schedules began it, as `ScheduleRef.policies` calls it; `null`: none, or not told. */
+  readonly scheduledBy: string | null;
   readonly startedAt: Date;
   readonly endedAt: Date | null;
   /** The backup that it made or restored, where that is known. */
@@ -112,7 +114,7 @@ export interface ResultReport {
 
 /** What to look for when the answer to a start was lost. */
 export interface LostStart {
-  readonly kind: SessionKind;
+  readonly kind: VmSessionKind;
   readonly vendorVmRef: string;
   /** The backup system's clock when the start was sent. */
   readonly vendorTime: Date;
@@ -167,6 +169,17 @@ export interface BackupSystem {
     context: CallContext,
     vm: ProtectedVm,
     copy: CopyRef,
+  ): Promise<{ readonly vendorSessionId: string; readonly vendorVmRef: string }>;
+  /**
+   * Begins to copy a backup of the VM to the other system that the backup system knows; the VM's other backups may be
+   * copied with it. What is there already is not copied again, so one that is begun twice does no harm: a later attempt
+   * looks first for what an earlier one has begun.
+   * @param since the backup system's clock before the first attempt.
+   */
+  startReplication(
+    context: CallContext,
+    vm: ProtectedVm,
+    backup: { readonly vendorVmRef: string; readonly vendorBackupId: string; readonly since: Date },
   ): Promise<{ readonly vendorSessionId: string; readonly vendorVmRef: string }>;
   /** What the VM would be called in a session begun now; makes it known to the backup system if it is not. */
   vmReference(context: CallContext, vm: ProtectedVm): Promise<string>;

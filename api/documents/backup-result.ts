@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import type { RestoreView, ResultView } from '../../db/result-list.ts';
+import { resultStatus } from '../../domain/results.ts';
 import { Id, iso, Moment } from '../fields.ts';
 
 const Status = z.enum(['IN_PROGRESS', 'SUCCEEDED', 'SUCCEEDED_WITH_WARNING', 'FAILED', 'CANCELLED', 'UNKNOWN']);
@@ -25,6 +26,10 @@ const Copy = z
   })
   .meta({ id: 'BackupCopy' });
 
+const Replication = z
+  .object({ status: Status, message: z.string().nullable(), startedAt: Moment, endedAt: Moment.nullable() })
+  .meta({ id: 'Replication' });
+
 /** A backup as it is answered. */
 export const BackupResult = z
   .object({
@@ -39,7 +44,10 @@ export const BackupResult = z
     type: z.string(),
     status: Status,
     restorable: z.boolean().describe('Whether it is finished and a copy is still listed.'),
-    replication: z.boolean(),
+    replication: z.boolean().describe('Whether it is to be copied to another system.'),
+    lastReplication: Replication.nullable().describe(
+      'The replication that concerns it: the first one that succeeded since it was made, else the newest.',
+    ),
     sizeBytes: z.number().nullable(),
     message: z.string().nullable(),
     startedAt: Moment,
@@ -85,6 +93,7 @@ export function toResult(row: ResultView): z.infer<typeof BackupResult> {
     status: row.status,
     restorable: finished && row.copies.some((copy) => copy.state === 'LISTED'),
     replication: row.replication,
+    lastReplication: row.last_replication === null ? null : toReplication(row.last_replication),
     sizeBytes: row.size_bytes,
     message: row.message,
     startedAt: iso(row.started_at),
@@ -106,6 +115,11 @@ export function toResult(row: ResultView): z.infer<typeof BackupResult> {
       ...operationLink(row.operation_id),
     },
   };
+}
+
+function toReplication(row: NonNullable<ResultView['last_replication']>): z.infer<typeof Replication> {
+  const { state, message, started_at: startedAt, ended_at: endedAt } = row;
+  return { status: resultStatus(state), message, startedAt: iso(new Date(startedAt)), endedAt: moment(endedAt) };
 }
 
 /** The row as it is answered. */

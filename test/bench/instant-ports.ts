@@ -75,6 +75,7 @@ function instantBackupSystem(write: Write): BackupSystem {
     },
     removeSchedule: unused,
     startBackup: unused,
+    startReplication: unused,
     startRestore: unused,
     vmReference: unused,
     cancel: unused,

@@ -70,6 +70,7 @@ function sessionOf(activity: Activity): AvamarSession | undefined {
     state,
     progress: isRunning ? share(activity) : 100,
     scheduled: what.origin === 'SCHEDULE',
+    scheduledBy: null,
     startedAt: new Date(began),
     endedAt: !isRunning && activity.completedDate ? new Date(activity.completedDate) : null,
     vendorBackupId: isLabelled ? backupId(activity.cid, String(label)) : null,

@@ -10,7 +10,7 @@ import { session, sessions, sessionsSince } from './activities.ts';
 import { check, serverTime } from './check.ts';
 import type { AvamarConfig } from './config.ts';
 import { applySchedule, removeSchedule } from './protection.ts';
-import { isAbsent } from './refusal.ts';
+import { isAbsent, refused } from './refusal.ts';
 import { type AvamarRest, avamarRest } from './rest.ts';
 import { listed, listResults, result } from './results.ts';
 import { findSession, startBackup, startRestore } from './starts.ts';
@@ -52,6 +52,7 @@ function avamarSystem(rest: AvamarRest, config: AvamarConfig, clock: () => Date)
     applySchedule: (context, vm, schedule) => applySchedule(rest, config, context, vm, schedule),
     removeSchedule: (context, vm, ref) => removeSchedule(rest, config, context, vm, ref),
     startBackup: (context, vm, how) => startBackup(rest, config, context, vm, how),
+    startReplication: () => Promise.reject(refused('replications are not offered')),
     startRestore: (context, vm, copy) => startRestore(rest, config, context, vm, copy),
     vmReference: async (context, vm) => {
       const entity = await vmEntity(rest, config, context, vm);

@@ -17,6 +17,7 @@ export type Recurrence =
   | { readonly kind: 'FIRST_OF_MONTH'; readonly time: string | null };
 
 export interface PlannedJob {
+  readonly policyId: string;
   /** The name of the template job. */
   readonly policyCode: string;
   readonly timeZone: string;
@@ -46,6 +47,7 @@ export function plannedJob(config: VeeamConfig, schedule: BackupSchedule): Plann
     throw refused(`policy ${policy.code}: there is no timeZone ${policy.timeZone}`);
   }
   return {
+    policyId: policy.policyId,
     policyCode: policy.code,
     timeZone: policy.timeZone,
     recurrence: recurrenceOf(policy, backup),

@@ -52,6 +52,9 @@ function veeamSystem(veeam: Veeam): BackupSystem {
         `${VEEAM.name} makes backups by their schedule alone; one that is made now would push out a scheduled one`,
       );
     },
+    async startReplication() {
+      throw new HoldfastError('BACKUP_INVALID_REPLICATION_OPTION', `${VEEAM.name} is not asked for replications`);
+    },
     startRestore: (context, vm, copy) => startRestore(veeam, context, vm, copy),
     vmReference: (context, vm) => vmReference(veeam, context, vm),
     findSession: (context, start) => findSession(veeam, context, start),

@@ -17,7 +17,7 @@ import { description, isMarked, isOfOtherTemplate, jobName } from './names.ts';
 import { needsTemplate, type PlannedJob, plannedJob, zonedTime } from './planned-job.ts';
 import { failure, refused } from './refusal.ts';
 import { repositoryUid } from './repositories.ts';
-import { guidOf } from './urn.ts';
+import { guidOf, jobKey } from './urn.ts';
 import type { Veeam } from './veeam.ts';
 import { vmReference } from './vm-reference.ts';
 import { shown } from './waiting.ts';
@@ -78,6 +78,7 @@ export async function applySchedule(
     vmRef: reference,
     jobUid: job.uid,
     jobName: job.name,
+    policies: { [jobKey(job.uid)]: plan.policyId },
     ...(refreshAt === undefined ? {} : { refreshAt }),
   };
 }

@@ -8,7 +8,7 @@
 import type { SessionReport } from '../backup-system.ts';
 import { linkedId } from './links.ts';
 import { hasEnded, sessionState } from './states.ts';
-import { guidOf, keptReference, veeamUrn, vmParts } from './urn.ts';
+import { guidOf, jobKey, keptReference, veeamUrn, vmParts } from './urn.ts';
 import { attribute, textOf, type XmlElement } from './xml.ts';
 
 /** How long after the end of a run its tasks may still come to light. Milliseconds. */
@@ -104,6 +104,7 @@ export function backupReport(
     state: isComing ? 'RUNNING' : state,
     progress: isRunning ? (isComing ? 99 : percent(jobSession && textOf(jobSession.entity, 'Progress'))) : 100,
     scheduled: true,
+    scheduledBy: jobOf(jobSession),
     startedAt: task.startedAt,
     endedAt: isRunning ? null : task.endedAt,
     vendorBackupId: task.pointUid ?? null,
@@ -111,6 +112,10 @@ export function backupReport(
     sizeBytes: numberOf(textOf(task.entity, 'TotalSize')),
     message: isComing ? 'the backup has ended and its restore point is not listed yet' : message,
   };
+}
+
+function jobOf(jobSession: SessionFacts | undefined): string | null {
+  return jobSession?.jobUid === undefined ? null : jobKey(jobSession.jobUid);
 }
 
 /** The report of a run that failed before it had a task; `undefined` while it may still get one. */
@@ -126,6 +131,7 @@ export function failedRunReport(jobSession: SessionFacts, vmRef: string, now: Da
     state: sessionState(textOf(entity, 'State'), jobSession.result, message),
     progress: 100,
     scheduled: true,
+    scheduledBy: jobOf(jobSession),
     startedAt,
     endedAt,
     vendorBackupId: null,
@@ -154,6 +160,7 @@ export function restoreReport(session: SessionFacts, vmRef: string): SessionRepo
     state,
     progress: isRunning ? percent(textOf(session.entity, 'Progress')) : 100,
     scheduled: false,
+    scheduledBy: null,
     startedAt: session.startedAt,
     endedAt: isRunning ? null : session.endedAt,
     vendorBackupId: session.pointUid ?? null,

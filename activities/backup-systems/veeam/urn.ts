@@ -22,6 +22,11 @@ export function guidOf(urnOrHref: string | undefined): string | undefined {
   return urnOrHref === undefined ? undefined : GUID.exec(urnOrHref)?.[0];
 }
 
+/** What a job's schedule is called in a `ScheduleRef`: its GUID in one spelling. */
+export function jobKey(jobUid: string): string {
+  return (guidOf(jobUid) ?? jobUid).toLowerCase();
+}
+
 /** `urn:veeam:<type>:<guid>`. */
 export function veeamUrn(type: string, guid: string): string {
   return `urn:veeam:${type}:${guid}`;

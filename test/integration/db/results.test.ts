@@ -62,6 +62,7 @@ test('a backup that was listed before anybody knew its session has one result: t
     operationId: null,
     origin: 'ON_DEMAND',
     policyId: null,
+    replication: false,
     resultId: null,
     state: 'RUNNING',
     startedAt: STARTED,

@@ -75,6 +75,7 @@ export function restoringBeside(hypervisorUrl: string) {
       state: ends,
       progress: 100,
       scheduled,
+      scheduledBy: null,
       startedAt: new Date(),
       endedAt: new Date(),
       vendorBackupId: backup.vendorBackupId,
@@ -113,6 +114,7 @@ export function restoringBeside(hypervisorUrl: string) {
       control.scheduled.delete(vm.id);
     },
     startBackup: () => Promise.reject(refused('it makes backups by schedule only')),
+    startReplication: () => Promise.reject(refused('it copies no backups')),
     async startRestore(context, _vm, copy) {
       const backup = backups.get(copy.vendorId);
       if (backup === undefined) throw refused('there is no such backup');

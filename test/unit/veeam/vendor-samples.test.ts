@@ -62,7 +62,13 @@ describe('every sample', () => {
       { kind: 'FIRST_OF_MONTH', time: '03:33' },
       { kind: 'HOURS', hours: 17 },
     ] as const) {
-      const plan = { policyCode: 'GOLD', timeZone: 'Europe/Madrid', recurrence, retention: { days: 1 } };
+      const plan = {
+        policyId: 'p1',
+        policyCode: 'GOLD',
+        timeZone: 'Europe/Madrid',
+        recurrence,
+        retention: { days: 1 },
+      };
       const edit = scheduleEdit(job, plan, undefined, new Date()) as XmlElement;
       const written = child(edit, 'Standart') ?? edit;
       isInOrderOf(branches as XmlElement, written);
