@@ -106,6 +106,7 @@ export const BackupResult = z.object({
   origin: z.string(),
   status: z.string(),
   restorable: z.boolean(),
+  lastReplication: z.object({ status: z.string(), message: z.string().nullable() }).nullable(),
   sizeBytes: z.number().nullable(),
   startedAt: z.string(),
   endedAt: z.string().nullable(),
