@@ -71,7 +71,7 @@ export const GROUPS: Kind<Group> = {
 };
 
 /** How one thing is written, and how to see that it is written already. */
-interface Wanted<T extends Named> {
+export interface Wanted<T extends Named> {
   readonly json: NamedBody;
   readonly same: (thing: T) => boolean;
 }
