@@ -9,6 +9,11 @@ import { readConfigFile } from '../config-file.ts';
 
 const Domain = z.string().regex(/^\/[^\s]*$/, 'write the path of an Avamar domain, for example / or /tenants');
 
+const EVERY_MONTHS_DAYS = Array.from({ length: 28 }, (_, index) => index + 1);
+const MonthDay = z.literal([...EVERY_MONTHS_DAYS, 'last'], {
+  error: 'write 1 to 28, or last: not every month has a 29th, 30th or 31st day',
+});
+
 /** Where backups are copied to, and when by schedule. */
 const ReplicationTarget = z.strictObject({
   /** Name of a replication destination. Absent: the one that there is. */
@@ -48,6 +53,11 @@ const AvamarConfig = z.strictObject({
   policyDomain: Domain.default('/'),
   /** Where VMs become clients: at or below their vCenter's domain. Absent: that domain itself. */
   clientDomain: Domain.optional(),
+  /**
+   * How many seconds Avamar may take to make a VM a client before that counts as unknown; the next attempt finds what
+   * became of it.
+   */
+  clientTaskSeconds: z.int().min(1).max(3_600).default(120),
   /** How many hours after its start a scheduled backup may still run (`ScheduleDTO.duration`). The default is ours. */
   windowHours: z.int().min(1).max(24).default(8),
   /** What is scheduled where a policy says that the backup system decides. Avamar has no such choice itself. */
@@ -62,6 +72,8 @@ const AvamarConfig = z.strictObject({
       everyHours: z.int().min(1).max(23).default(6),
       /** WEEKLY_PLANNED. */
       day: z.enum(WEEKDAYS).default('SUNDAY'),
+      /** MONTHLY: 1 to 28 or `last`. A policy names no day of the month, so this one is of all of them. */
+      monthDay: MonthDay.default(1),
     })
     .prefault({}),
   /**
