@@ -32,6 +32,8 @@ export interface NamedWrites {
   settle(name: string, outcome: 'FOUND' | 'ABSENT'): Promise<void>;
   /** How long ago one was begun of which nobody knows what became, in milliseconds; `undefined`: there is none. */
   unsettledFor(name: string): Promise<number | undefined>;
+  /** The names that begin so, of writes that were begun and of which nobody knows what became. */
+  unsettled(prefix: string): Promise<string[]>;
 }
 
 /** Handed to methods that make things under a name. */

@@ -189,14 +189,36 @@ export async function unsettledNamedWrite(db: Queryable, write: NamedWrite): Pro
   return row?.age_ms ?? undefined;
 }
 
+/** The names that begin so, of writes for the VM that nobody knows the end of. */
+export async function unsettledNames(
+  db: Queryable,
+  of: { readonly vmId: string; readonly managerId: string; readonly prefix: string },
+): Promise<string[]> {
+  const name = sql<string>`subject ->> 'name'`;
+  const rows = await db
+    .selectFrom('intent')
+    .select(name.as('name'))
+    .distinct()
+    .where(openWriteOf(of))
+    .where(sql<boolean>`starts_with(${name}, ${of.prefix})`)
+    .orderBy('name')
+    .execute();
+  return rows.map((row) => row.name);
+}
+
 /** Writes of that name that nobody knows the end of. */
-function unsettled({ vmId, managerId, name }: NamedWrite) {
+function unsettled(write: NamedWrite) {
+  return (eb: ExpressionBuilder<DB, 'intent'>) =>
+    eb.and([openWriteOf(write)(eb), eb(sql<string>`subject ->> 'name'`, '=', write.name)]);
+}
+
+/** Writes for the VM in that backup system that nobody knows the end of. */
+function openWriteOf({ vmId, managerId }: Pick<NamedWrite, 'vmId' | 'managerId'>) {
   return (eb: ExpressionBuilder<DB, 'intent'>) =>
     eb.and([
       eb('vm_id', '=', vmId),
       eb('manager_id', '=', managerId),
       eb('kind', '=', 'NAMED_WRITE'),
-      eb(sql<string>`subject ->> 'name'`, '=', name),
       eb.or([eb('resolved_at', 'is', null), eb('outcome', '=', 'UNKNOWN')]),
     ]);
 }

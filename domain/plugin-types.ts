@@ -45,10 +45,7 @@ export interface HypervisorPluginType {
   readonly constraints: { readonly endpoint: FieldConstraint; readonly credentials: FieldConstraint };
 }
 
-/**
- * Dell Avamar 19.x over its REST API. DEFINED_HOUR is left out: an Avamar schedule recurs. A restore overwrites the
- * VM's disks, which Avamar does to a VM that is switched off.
- */
+/** Dell Avamar 19.x over its REST API. A restore overwrites the disks of the VM, which has to be off for that. */
 export const AVAMAR: BackupPluginType = {
   type: 'avamar',
   name: 'Dell Avamar',
@@ -68,7 +65,7 @@ export const AVAMAR: BackupPluginType = {
     endpoint: 'MANDATORY',
     credentials: 'MANDATORY',
     types: ['COMPLETE'],
-    subtypes: ['HOURLY', 'DAILY', 'WEEKLY_PLANNED', 'MONTHLY'],
+    subtypes: ['DEFINED_HOUR', 'HOURLY', 'DAILY', 'WEEKLY_PLANNED', 'MONTHLY'],
     diskSelection: true,
     maxPoliciesPerVm: null,
     maxBackupsPerPolicy: null,

@@ -50,6 +50,8 @@ export function policyProblems(
     }
     if (!constraints.subtypes.includes(subtype)) {
       add('subtype', `${plugin.name} offers ${constraints.subtypes.join(', ')}`, 'BACKUP_NON_VALID_PERIOD');
+    } else if (subtype === 'DEFINED_HOUR' && time.mode === 'dont_apply') {
+      add('time', 'no backup system knows the date of a DEFINED_HOUR; give it', 'BACKUP_TIME_NOT_INDICATED');
     }
     if (seen.has(`${type}/${subtype}`)) {
       add('subtype', `${type} ${subtype} is there twice; a pair is unique within a policy`, 'BACKUP_NOT_UNIQUE');

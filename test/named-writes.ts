@@ -14,4 +14,5 @@ export const rememberedWrites: NamedWrites = {
     const since = begun.get(name);
     return since === undefined ? undefined : performance.now() - since;
   },
+  unsettled: async (prefix) => [...begun.keys()].filter((name) => name.startsWith(prefix)),
 };

@@ -15,6 +15,7 @@ import { datasets } from './datasets.ts';
 import type { AvamarEnv, Server } from './env.ts';
 import { groups } from './groups.ts';
 import { oauthClients, requireToken, tokens } from './oauth.ts';
+import { replication } from './replication.ts';
 import { retentions } from './retentions.ts';
 import { schedules } from './schedules.ts';
 import { AvamarError } from './spring.ts';
@@ -51,6 +52,7 @@ export function createAvamarApp(server: Server, beat: () => Promise<void>): Hono
   app.route('/api/v1/retentions', retentions(server));
   app.route('/api/v1/datasets', datasets(server));
   app.route('/api/v1/groups', groups(server));
+  app.route('/api/v1/replication', replication(server));
   app.route('/api/v1/activities', activities(server));
   app.route('/api/v1/rest-audit', audit(server));
   app.route('/api/v1/system', system(server));

@@ -5,13 +5,13 @@
 import { type Context, Hono } from 'hono';
 import { z } from 'zod';
 import { checkedBody } from '../kit/checked-body.ts';
-import { fqdn, morefOf } from './activity-engine.ts';
+import { backupView, backupWithCopies, copyView } from './backup-view.ts';
 import { needClient } from './client-view.ts';
+import { copiesOf, copyAt, deleteCopy, isListed, putCopy } from './copies.ts';
 import { diskFile } from './entities.ts';
 import type { AvamarEnv, Server } from './env.ts';
-import { pluginName } from './plugins.ts';
-import { AvamarError, chosenFields, dateTime, notFound, page } from './spring.ts';
-import type { Backup, RestoreTarget } from './state.ts';
+import { AvamarError, chosenFields, notFound, page } from './spring.ts';
+import { type Backup, type Copy, type RestoreTarget, type RetentionTag, morefOf } from './state.ts';
 
 const VmRestore = z.object({
   pluginNumber: z.number().int(),
@@ -37,58 +37,62 @@ function expirationFrom(text: string): number {
   return at;
 }
 
+const TAGS: Record<string, RetentionTag> = { D: 'DAILY', W: 'WEEKLY', M: 'MONTHLY', Y: 'YEARLY' };
+
+/** Letters, as in the swagger's example of `Activity.retentionTags`; N for none. */
+function tagsFrom(text: string): RetentionTag[] {
+  if (!/^([DWMY]+|N)$/.test(text)) throw new AvamarError(400, `"${text}" is not made of D, W, M and Y, and not N.`);
+  return Object.keys(TAGS).flatMap((letter) => (text.includes(letter) ? [TAGS[letter] as RetentionTag] : []));
+}
+
+/** A backup on this server, or its copy on a destination. */
+type Found = { copy?: undefined; backup: Backup } | { copy: Copy; backup: Backup };
+
 /** Reached by a client's id; `:cid` comes from the path under which it is mounted. */
 export function backups(server: Server): Hono<AvamarEnv> {
   const { state, clock, engine } = server;
-  const isListed = ({ expirationTime }: Backup): boolean => expirationTime === 0 || expirationTime > clock.now();
   const clientOf = (c: Context) => needClient(server, c.req.param('cid') ?? '');
-  const needBackup = (c: Context): Backup => {
+  // With destId the number is the destination's own: ours, the swagger names the parameter only.
+  const need = (c: Context): Found => {
+    const { id } = clientOf(c);
     const number = c.req.param('number') ?? '';
-    const backup = state.backups.get(`${clientOf(c).id}/${number}`);
-    if (backup === undefined || !isListed(backup)) throw notFound('Backup', number);
-    return backup;
+    const destId = c.req.query('destId') ?? '';
+    if (destId === '') {
+      const backup = state.backups.get(`${id}/${number}`);
+      if (backup === undefined || !isListed(backup, clock.now())) throw notFound('Backup', number);
+      return { backup };
+    }
+    if (state.destinations.get(destId) === undefined) throw notFound('Destination server', destId);
+    const copy = copyAt(state, id, destId, number);
+    if (copy === undefined || !isListed(copy, clock.now())) throw notFound('Remote backup', number);
+    return { copy, backup: copy.original };
   };
-  /** `BackupInfo`. The unit of its int64 times is not written down; milliseconds, as in its example of `name`. */
-  const view = (backup: Backup) => {
-    const client = state.clients.get(backup.cid);
-    return {
-      labelNumber: backup.labelNumber,
-      name: backup.name,
-      cid: backup.cid,
-      clientName: client?.name,
-      path: client === undefined ? '' : fqdn(client.domainFqdn, client.name),
-      date: dateTime(backup.creationTime),
-      creationTime: backup.creationTime,
-      expirationTime: backup.expirationTime,
-      location: 'Local',
-      localMissing: false,
-      server: 'Avamar',
-      size: backup.sizeBytes,
-      type: 'FULL',
-      pluginNumber: backup.pluginNumber,
-      pluginName: pluginName(backup.pluginNumber),
-      retentionTags: { anySet: false, retentionTags: ['NONE'] },
-      tierStatus: '',
-      children: [],
-    };
-  };
+  const putBackup = (backup: Backup) => state.backups.put(`${backup.cid}/${backup.labelNumber}`, backup);
   const routes = new Hono<AvamarEnv>();
 
   routes.get('/', (c) => {
     const client = clientOf(c);
+    const now = clock.now();
     const after = Date.parse(c.req.query('after') ?? '') || Number.NEGATIVE_INFINITY;
     const before = Date.parse(c.req.query('before') ?? '') || Number.POSITIVE_INFINITY;
-    const listed: Backup[] = [];
+    const copies = c.req.query('includeRemote') === 'true' ? copiesOf(state, client.id, now) : [];
+    const listed: object[] = [];
     for (let number = client.lastLabelNumber; number > 0; number -= 1) {
-      const backup = state.backups.get(`${client.id}/${number}`);
-      if (backup === undefined || !isListed(backup)) continue;
-      if (backup.creationTime > after && backup.creationTime < before) listed.push(backup);
+      const known = state.backups.get(`${client.id}/${number}`);
+      const local = known !== undefined && isListed(known, now) ? known : undefined;
+      const own = copies.filter(({ original }) => original.labelNumber === String(number));
+      const backup = local ?? own[0]?.original;
+      if (backup === undefined || backup.creationTime <= after || backup.creationTime >= before) continue;
+      listed.push(backupWithCopies(server, local, own));
     }
-    return c.json(page(c, listed.map(view)));
+    return c.json(page(c, listed));
   });
-  routes.get('/:number', (c) => c.json(chosenFields(c, view(needBackup(c)))));
+  routes.get('/:number', (c) => {
+    const { copy, backup } = need(c);
+    return c.json(chosenFields(c, copy === undefined ? backupView(server, backup) : copyView(server, copy)));
+  });
   routes.get('/:number/disks', (c) => {
-    const { configuration } = needBackup(c);
+    const { configuration } = need(c).backup;
     return c.json(
       configuration.disks.map(({ label, sizeGiB }) => ({
         label,
@@ -99,19 +103,28 @@ export function backups(server: Server): Hono<AvamarEnv> {
     );
   });
   routes.put('/:number/update-expiration', (c) => {
-    const backup = needBackup(c);
+    const { copy, backup } = need(c);
     const expirationTime = expirationFrom(c.req.query('expiration') ?? '');
-    state.backups.put(`${backup.cid}/${backup.labelNumber}`, { ...backup, expirationTime });
+    if (copy === undefined) putBackup({ ...backup, expirationTime });
+    else putCopy(state, { ...copy, expirationTime });
+    return c.body(null, 200);
+  });
+  routes.put('/:number/update-retention-tags', (c) => {
+    const { copy, backup } = need(c);
+    const tags = tagsFrom(c.req.query('retention') ?? '');
+    if (copy === undefined) putBackup({ ...backup, tags });
+    else putCopy(state, { ...copy, original: { ...backup, tags } });
     return c.body(null, 200);
   });
   routes.delete('/:number/delete', (c) => {
-    const backup = needBackup(c);
-    state.backups.delete(`${backup.cid}/${backup.labelNumber}`);
+    const { copy, backup } = need(c);
+    if (copy === undefined) state.backups.delete(`${backup.cid}/${backup.labelNumber}`);
+    else deleteCopy(state, copy);
     return c.body(null, 204);
   });
   routes.post('/:number/restore:vm', async (c) => {
     const client = clientOf(c);
-    const backup = needBackup(c);
+    const { copy, backup } = need(c);
     const { pluginNumber, vcCid, vmEntityId, newVm, powerMode, restoreConf } = await checkedBody(c, VmRestore);
     if (vcCid !== undefined && vcCid !== state.vcenter().cid) throw notFound('Virtual center', vcCid);
     let target: RestoreTarget;
@@ -122,8 +135,9 @@ export function backups(server: Server): Hono<AvamarEnv> {
     const activity = engine.restore(client, {
       user: c.var.caller.userName,
       pluginNumber,
-      labelNumber: backup.labelNumber,
+      labelNumber: copy?.labelNumber ?? backup.labelNumber,
       target,
+      ...(copy === undefined ? {} : { destId: copy.destId }),
       ...(powerMode === undefined ? {} : { powerMode }),
     });
     return c.json(activity.id);

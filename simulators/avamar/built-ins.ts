@@ -1,30 +1,35 @@
+import type { Collection } from '../kit/store.ts';
 import type { State } from './state.ts';
 
 export const DEFAULT_DATASET_ID = 'VMWARE:SNAPID';
 export const DEFAULT_RETENTION_ID = 'Default:POLICYID';
 export const DEFAULT_SCHEDULE_ID = 'Default:SCHEDULEID';
+export const SYSTEM_DOMAIN = '/MC_SYSTEM';
 
-/** Objects that every server has. The ids are of live 19.x servers or the swagger's examples; the contents are ours. */
-export function addBuiltIns(state: State, timeZoneId: string): void {
-  if (state.schedules.size > 0) return;
-  const schedule = { domainFqdn: '/', duration: 10, timeZoneId, readOnly: true };
-  state.schedules.put(DEFAULT_SCHEDULE_ID, {
-    ...schedule,
-    id: DEFAULT_SCHEDULE_ID,
-    name: 'Default Schedule',
-    recurrenceEnum: 'Daily',
-    startTime: '22:00',
-    dailyData: { timesOfDay: ['22:00'] },
-  });
-  state.schedules.put('default:DAILY:SCHEDULEDID', {
-    ...schedule,
-    id: 'default:DAILY:SCHEDULEDID',
-    name: 'Daily Schedule',
-    recurrenceEnum: 'Daily',
-    startTime: '20:00',
-    dailyData: { timesOfDay: ['20:00'] },
-  });
-  state.retentions.put(DEFAULT_RETENTION_ID, {
+/**
+ * Objects that every server has, added where they are missing. The ids are of live 19.x servers or the swagger's examples;
+ * the contents are ours.
+ */
+export function addBuiltIns(state: State, timeZoneId: string, now: number): void {
+  const add = <T extends { id: string }>(collection: Collection<T>, object: T): void => {
+    if (collection.get(object.id) === undefined) collection.put(object.id, object);
+  };
+  const daily = (id: string, name: string, startTime: string): void =>
+    add(state.schedules, {
+      id,
+      name,
+      domainFqdn: '/',
+      duration: 10,
+      timeZoneId,
+      readOnly: true,
+      recurrenceEnum: 'Daily',
+      startTime,
+      dailyData: { timesOfDay: [startTime] },
+    });
+  daily(DEFAULT_SCHEDULE_ID, 'Default Schedule', '22:00');
+  daily('default:DAILY:SCHEDULEDID', 'Daily Schedule', '20:00');
+  daily('Default:REPL_SCHEDULEID', 'Default Replication Schedule', '15:00');
+  add(state.retentions, {
     id: DEFAULT_RETENTION_ID,
     name: 'Default Retention',
     domainFqdn: '/',
@@ -34,7 +39,7 @@ export function addBuiltIns(state: State, timeZoneId: string): void {
     override: false,
     readOnly: true,
   });
-  state.datasets.put(DEFAULT_DATASET_ID, {
+  add(state.datasets, {
     id: DEFAULT_DATASET_ID,
     name: 'VMware Image Dataset',
     domain: '/',
@@ -44,5 +49,20 @@ export function addBuiltIns(state: State, timeZoneId: string): void {
     flags: [],
     allData: true,
     readOnly: true,
+  });
+  const hasReplicator = state.clients.values().some(({ domainFqdn }) => domainFqdn === SYSTEM_DOMAIN);
+  if (hasReplicator) return;
+  add(state.clients, {
+    id: state.newCid(),
+    name: 'avamar.simulated',
+    domainFqdn: SYSTEM_DOMAIN,
+    vmName: '',
+    entityId: '',
+    instanceUuid: '',
+    cbtEnabled: false,
+    enabled: true,
+    retired: false,
+    registeredAt: now,
+    lastLabelNumber: 0,
   });
 }

@@ -1,7 +1,7 @@
 import { fqdn } from './activity-engine.ts';
 import type { Server } from './env.ts';
 import { notFound } from './spring.ts';
-import type { Client } from './state.ts';
+import { type Client, isMachine } from './state.ts';
 
 /** @throws AvamarError 404 */
 export const needClient = ({ state }: Server, cid: string): Client => {
@@ -18,7 +18,7 @@ export function clientView({ state }: Server, client: Client) {
     name: client.name,
     domainFqdn: client.domainFqdn,
     fqdn: fqdn(client.domainFqdn, client.name),
-    clientType: 'VMACHINE',
+    clientType: isMachine(client) ? 'VMACHINE' : 'REGULAR',
     clientOS: 'otherLinux64Guest',
     enabled: client.enabled,
     activated: true,

@@ -5,16 +5,17 @@
 import { Hono } from 'hono';
 import { z } from 'zod';
 import { checkedBody } from '../kit/checked-body.ts';
-import { morefOf } from './activity-engine.ts';
 import { backups } from './backups.ts';
 import { nextRun } from './calendar.ts';
 import { clientView, needClient } from './client-view.ts';
+import { copiesOf, deleteCopy, putCopy } from './copies.ts';
 import { diskFile } from './entities.ts';
 import type { AvamarEnv, Server } from './env.ts';
 import { groupView } from './groups.ts';
 import { pluginOf } from './plugins.ts';
+import { clientsOf } from './replication-choice.ts';
 import { AvamarError, chosenFields, dateTime, inAskedDomain, notFound, page } from './spring.ts';
-import type { Client, Group } from './state.ts';
+import { type Client, type Group, morefOf } from './state.ts';
 
 const RETIRED_DOMAIN = '/MC_RETIRED';
 
@@ -108,6 +109,7 @@ export function clients(server: Server): Hono<AvamarEnv> {
     for (const backup of state.backups.values()) {
       if (backup.cid === client.id) state.backups.delete(`${client.id}/${backup.labelNumber}`);
     }
+    for (const copy of copiesOf(state, client.id, clock.now())) deleteCopy(state, copy);
     state.clients.delete(client.id);
     return c.body(null, 204);
   });
@@ -160,6 +162,11 @@ export function clients(server: Server): Hono<AvamarEnv> {
   routes.get('/:cid/activity-is-running', (c) =>
     c.body(null, engine.isRunning(need(c.req.param('cid')).id) ? 200 : 204),
   );
+  routes.get('/:cid/member-of-replication-group', (c) => {
+    const client = need(c.req.param('cid'));
+    const isMember = state.replicationGroups.values().some((group) => clientsOf(state, group).includes(client));
+    return c.body(null, isMember ? 200 : 204);
+  });
   routes.get('/:cid/backup-statistics', (c) => {
     const client = need(c.req.param('cid'));
     const groups = state.groups.values().filter((group) => group.enabled && isMember(group, client.id));
@@ -185,7 +192,7 @@ export function clients(server: Server): Hono<AvamarEnv> {
   });
   routes.post('/:cid/retire', async (c) => {
     const client = need(c.req.param('cid'));
-    const { localBackupExpirationTime } = await checkedBody(c, Retirement);
+    const { localBackupExpirationTime, remoteBackupExpirationTime } = await checkedBody(c, Retirement);
     leave(client, state.groups.values());
     state.clients.put(client.id, { ...client, retired: true, enabled: false, domainFqdn: RETIRED_DOMAIN });
     if (localBackupExpirationTime) {
@@ -194,6 +201,10 @@ export function clients(server: Server): Hono<AvamarEnv> {
         const expirationTime = Date.parse(localBackupExpirationTime);
         state.backups.put(`${client.id}/${backup.labelNumber}`, { ...backup, expirationTime });
       }
+    }
+    if (remoteBackupExpirationTime) {
+      const expirationTime = Date.parse(remoteBackupExpirationTime);
+      for (const copy of copiesOf(state, client.id, clock.now())) putCopy(state, { ...copy, expirationTime });
     }
     return c.body(null, 200);
   });

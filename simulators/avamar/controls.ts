@@ -6,16 +6,12 @@ import { Hono } from 'hono';
 import { z } from 'zod';
 import { checkedBody } from '../kit/checked-body.ts';
 import type { AvamarEnv, Server } from './env.ts';
+import { Settings } from './settings.ts';
 
-const Settings = z.strictObject({
-  backupSeconds: z.number().nonnegative().optional(),
-  restoreSeconds: z.number().nonnegative().optional(),
-  taskSeconds: z.number().nonnegative().optional(),
-});
 const Outcome = z.strictObject({
   clientName: z.string().optional(),
   cid: z.string().optional(),
-  kind: z.enum(['backup', 'restore']).optional(),
+  kind: z.enum(['backup', 'restore', 'replication']).optional(),
   state: z.string(),
   errorCode: z.number().int().optional(),
   codeReason: z.string().optional(),
@@ -23,21 +19,13 @@ const Outcome = z.strictObject({
 });
 
 export function controls(server: Server, beat: () => Promise<void>): Hono<AvamarEnv> {
-  const { state, clock, outcomes } = server;
-  const settings = () => state.settings.get('self') ?? { backupSeconds: 0, restoreSeconds: 0, taskSeconds: 0 };
+  const { clock, settings, outcomes } = server;
   const time = () => ({ now: new Date(clock.now()).toISOString(), offsetSeconds: clock.offsetSeconds() });
   return new Hono<AvamarEnv>()
     .get('/settings', (c) => c.json(settings()))
     .post('/settings', async (c) => {
-      const now = settings();
-      const { backupSeconds, restoreSeconds, taskSeconds } = await checkedBody(c, Settings);
-      return c.json(
-        state.settings.put('self', {
-          backupSeconds: backupSeconds ?? now.backupSeconds,
-          restoreSeconds: restoreSeconds ?? now.restoreSeconds,
-          taskSeconds: taskSeconds ?? now.taskSeconds,
-        }),
-      );
+      server.changeSettings((await checkedBody(c, Settings.partial())) as Partial<Settings>);
+      return c.json(settings());
     })
     .get('/clock', (c) => c.json(time()))
     .post('/clock', async (c) => {

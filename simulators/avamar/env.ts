@@ -3,6 +3,7 @@ import type { SimulatedClock } from '../kit/clock.ts';
 import type { ActivityEngine } from './activity-engine.ts';
 import type { Outcomes } from './outcomes.ts';
 import type { Scheduler } from './scheduler.ts';
+import type { Settings } from './settings.ts';
 import type { State } from './state.ts';
 import type { VCenterLink } from '../hypervisor/vcenter-link.ts';
 
@@ -15,6 +16,8 @@ export type AvamarEnv = { Bindings: Env['Bindings']; Variables: { caller: Caller
 export type Server = {
   state: State;
   clock: SimulatedClock;
+  settings: () => Settings;
+  changeSettings: (change: Partial<Settings>) => void;
   link: VCenterLink;
   engine: ActivityEngine;
   scheduler: Scheduler;

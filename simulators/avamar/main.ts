@@ -1,6 +1,6 @@
 /**
  * `node simulators/avamar/main.ts --port 4020 --state <file> --vcenter http://127.0.0.1:4010 [--host 127.0.0.1]
- * [--backup-seconds 12] [--restore-seconds 12] [--user MCUser] [--password avamar-simulator] [--time-zone UTC]
+ * [--backup-seconds 12] [--restore-seconds 12] [--replication-seconds 12] [--user MCUser] [--password avamar-simulator] [--time-zone UTC]
  * [--tls-key <file> --tls-cert <file>]`
  */
 import { parseArgs } from 'node:util';
@@ -15,6 +15,7 @@ const { values } = parseArgs({
     vcenter: { type: 'string', default: 'http://127.0.0.1:4010' },
     'backup-seconds': { type: 'string', default: '12' },
     'restore-seconds': { type: 'string' },
+    'replication-seconds': { type: 'string' },
     user: { type: 'string', default: 'MCUser' },
     password: { type: 'string', default: 'avamar-simulator' },
     'time-zone': { type: 'string', default: 'UTC' },
@@ -24,13 +25,15 @@ const { values } = parseArgs({
 });
 
 const backupSeconds = Number(values['backup-seconds']);
+const secondsOf = (given: string | undefined): number => (given === undefined ? backupSeconds : Number(given));
 await runProgram(() =>
   startAvamarSimulator({
     host: values.host,
     port: Number(values.port),
     vcenterUrl: values.vcenter,
     backupSeconds,
-    restoreSeconds: values['restore-seconds'] === undefined ? backupSeconds : Number(values['restore-seconds']),
+    restoreSeconds: secondsOf(values['restore-seconds']),
+    replicationSeconds: secondsOf(values['replication-seconds']),
     user: values.user,
     password: values.password,
     timeZoneId: values['time-zone'],

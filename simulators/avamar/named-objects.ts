@@ -4,11 +4,10 @@
  * @module
  */
 import { AvamarError } from './spring.ts';
-import type { Group } from './state.ts';
 
-type Named = { id: string; name: string } & ({ domainFqdn: string } | { domain: string });
+type Named = { id: string; name: string; domainFqdn?: string; domain?: string };
 
-const domainOf = (object: Named): string => ('domainFqdn' in object ? object.domainFqdn : object.domain);
+const domainOf = ({ domainFqdn, domain }: Named): string => domainFqdn ?? domain ?? '/';
 
 /** @throws AvamarError when another object than `exceptId` has the name in that domain. */
 export function refuseDuplicate(kind: string, objects: Named[], name: string, domain: string, exceptId?: string): void {
@@ -25,11 +24,11 @@ export function refuseReadOnly<T extends { name: string; readOnly: boolean }>(ki
 }
 
 /** @throws AvamarError when a group uses the object. */
-export function refuseUsed(
+export function refuseUsed<F extends 'scheduleId' | 'retentionId' | 'datasetId'>(
   kind: string,
   id: string,
-  groups: Group[],
-  field: 'scheduleId' | 'retentionId' | 'datasetId',
+  groups: ({ name: string } & Record<F, string>)[],
+  field: F,
 ): void {
   const user = groups.find((group) => group[field] === id);
   if (user !== undefined)

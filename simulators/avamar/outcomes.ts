@@ -21,10 +21,7 @@ export function createOutcomes() {
       outcomes = [];
     },
     /** The first that fits the client (by id, client name or the machine's name); used up by it. */
-    take(
-      client: Client,
-      kind: Activity['kind'],
-    ): { state: string; errorCode?: number; codeReason?: string } | undefined {
+    take(client: Client, kind: Activity['kind']): Outcome | undefined {
       const found = outcomes.find(
         (outcome) =>
           (outcome.cid === undefined || outcome.cid === client.id) &&
@@ -36,12 +33,7 @@ export function createOutcomes() {
         found.times -= 1;
         if (found.times <= 0) outcomes = outcomes.filter((outcome) => outcome !== found);
       }
-      const { state, errorCode, codeReason } = found;
-      return {
-        state,
-        ...(errorCode === undefined ? {} : { errorCode }),
-        ...(codeReason === undefined ? {} : { codeReason }),
-      };
+      return found;
     },
   };
 }

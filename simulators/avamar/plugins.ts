@@ -1,8 +1,14 @@
 import type { Group, State } from './state.ts';
 
-/** Image backup plug-ins. 3016 is the swagger's example of a VM's plug-in; 1016 is its Linux twin. */
-const NAMES: Record<number, string> = { 1016: 'Linux VMware Image', 3016: 'Windows VMware Image' };
+/** Replicates backups: the swagger's example of a destination's plug-in. */
+export const REPLICATE = 1008;
+/** Image backup plug-ins: 3016 is the swagger's example of a VM's plug-in; 1016 is its Linux twin. */
 export const LINUX_IMAGE = 1016;
+const NAMES: Record<number, string> = {
+  [REPLICATE]: 'Replicate',
+  [LINUX_IMAGE]: 'Linux VMware Image',
+  3016: 'Windows VMware Image',
+};
 
 export const pluginName = (pluginNumber: number): string => NAMES[pluginNumber] ?? `Plug-in ${pluginNumber}`;
 

@@ -48,8 +48,8 @@ export function retentions({ state }: Server): Hono<AvamarEnv> {
     return retention;
   };
   const view = (retention: Retention) => ({
-    ...retention,
     policyType: 'BACKUP',
+    ...retention,
     retentionFqdn: fqdn(retention.domainFqdn, retention.name),
   });
   const routes = new Hono<AvamarEnv>();

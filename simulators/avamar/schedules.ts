@@ -104,7 +104,7 @@ export function schedules(server: Server): Hono<AvamarEnv> {
   });
   routes.delete('/:id', (c) => {
     const { id } = refuseReadOnly('Schedule', need(c.req.param('id')));
-    refuseUsed('Schedule', id, state.groups.values(), 'scheduleId');
+    refuseUsed('Schedule', id, [...state.groups.values(), ...state.replicationGroups.values()], 'scheduleId');
     state.schedules.delete(id);
     return c.body(null, 204);
   });

@@ -6,6 +6,7 @@ import { createAvamarApp } from './app.ts';
 import type { Server } from './env.ts';
 import { createOutcomes } from './outcomes.ts';
 import { createScheduler } from './scheduler.ts';
+import type { Settings } from './settings.ts';
 import { openState } from './state.ts';
 import { advanceTasks } from './tasks.ts';
 import { linkToVCenter } from '../hypervisor/vcenter-link.ts';
@@ -23,6 +24,8 @@ export interface AvamarSimulatorOptions {
   backupSeconds?: number;
   /** How long a restore takes; default: as long as a backup. */
   restoreSeconds?: number;
+  /** How long a replication group's run takes; default: as long as a backup. */
+  replicationSeconds?: number;
   /** How long the asynchronous task takes that makes clients of machines, default 0.5 s. */
   taskSeconds?: number;
   /** The administrator, default `MCUser`. */
@@ -48,14 +51,35 @@ export async function startAvamarSimulator(options: AvamarSimulatorOptions): Pro
   const state = openState(store, clock, {
     vcenterName: options.vcenterName ?? 'vcenter.simulated',
     timeZoneId,
-    settings: { backupSeconds, restoreSeconds: options.restoreSeconds ?? backupSeconds, taskSeconds },
   });
+  let current: Settings = {
+    backupSeconds,
+    restoreSeconds: options.restoreSeconds ?? backupSeconds,
+    replicationSeconds: options.replicationSeconds ?? backupSeconds,
+    taskSeconds,
+  };
+  const settings = (): Settings => current;
+  const changeSettings = (change: Partial<Settings>): void => {
+    current = { ...current, ...change };
+  };
   const link = linkToVCenter(options.vcenterUrl);
   const outcomes = createOutcomes();
-  const engine = createActivityEngine(state, clock, link, outcomes);
+  const engine = createActivityEngine(state, clock, link, outcomes, settings);
   const scheduler = createScheduler(state, clock, engine);
   const { user = 'MCUser', password = 'avamar-simulator' } = options;
-  const server: Server = { state, clock, link, engine, scheduler, outcomes, user, password, timeZoneId };
+  const server: Server = {
+    state,
+    clock,
+    settings,
+    changeSettings,
+    link,
+    engine,
+    scheduler,
+    outcomes,
+    user,
+    password,
+    timeZoneId,
+  };
 
   const advance = async (): Promise<void> => {
     scheduler.look();

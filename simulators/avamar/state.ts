@@ -6,7 +6,7 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import type { SimulatedClock } from '../kit/clock.ts';
 import type { Collection, Store } from '../kit/store.ts';
-import { addBuiltIns } from './built-ins.ts';
+import { addBuiltIns, SYSTEM_DOMAIN } from './built-ins.ts';
 
 export type OAuthClient = {
   clientId: string;
@@ -30,7 +30,10 @@ export type Token = {
   refreshExpires: number;
 };
 
-/** A virtual machine client. `entityId` is what the vCenter calls the machine, e.g. `VirtualMachine:vm-12`. */
+/**
+ * A client: of a virtual machine, or the server's own one. `entityId` is what the vCenter calls the machine, e.g.
+ * `VirtualMachine:vm-12`; the server's own client has none ('').
+ */
 export type Client = {
   id: string;
   name: string;
@@ -44,7 +47,14 @@ export type Client = {
   retentionId?: string;
   registeredAt: number;
   lastLabelNumber: number;
+  /** The last number of a copy, by destination. */
+  lastCopyNumbers?: Record<string, number>;
 };
+
+/** A virtual machine's client, in contrast to the server's own one. */
+export const isMachine = ({ entityId }: Client): boolean => entityId !== '';
+
+export const morefOf = (entityId: string): string => entityId.replace(/^VirtualMachine:/, '');
 
 export type Recurrence = 'Daily' | 'Weekly' | 'Monthly' | 'OnDemand';
 export type Schedule = {
@@ -83,7 +93,18 @@ export type Retention = {
   expireDate?: string | undefined;
   override: boolean;
   readOnly: boolean;
-  [tag: `${string}Tag` | `${string}TagUnit`]: unknown;
+  /** Absent for a backup's. */
+  policyType?: 'REPLICATION';
+  noTag?: number | undefined;
+  noTagUnit?: DurationUnit | undefined;
+  dailyTag?: number | undefined;
+  dailyTagUnit?: DurationUnit | undefined;
+  weeklyTag?: number | undefined;
+  weeklyTagUnit?: DurationUnit | undefined;
+  monthlyTag?: number | undefined;
+  monthlyTagUnit?: DurationUnit | undefined;
+  yearlyTag?: number | undefined;
+  yearlyTagUnit?: DurationUnit | undefined;
 };
 
 export type Dataset = {
@@ -93,7 +114,7 @@ export type Dataset = {
   includes: { pluginNumber: number; value: string }[];
   excludes: { pluginNumber: number; value: string }[];
   targets: { pluginNumber: number; value: string; recordID?: string | undefined }[];
-  flags: Record<string, unknown>[];
+  flags: Flag[];
   allData: boolean;
   readOnly: boolean;
 };
@@ -115,16 +136,64 @@ export type Group = {
   runOnce: boolean;
 };
 
+/** A flag of a plug-in as the vendor writes it: `SnapFlag`. */
+export type Flag = { flagId: string; name: string; pluginNumber: number; value: string; type: string; command: string };
+
+export type Encryption = 'HIGH' | 'MEDIUM' | 'NONE';
+/** Another server, to which backups are copied. */
+export type Destination = {
+  id: string;
+  name: string;
+  host: string;
+  systemId: string;
+  encryption: Encryption;
+  pluginNumber: number;
+  configFlags: Flag[];
+};
+
+export type BackupFilter = {
+  dateRestriction?: 'NONE' | 'WITHIN' | 'RANGE' | undefined;
+  within?: number | undefined;
+  durationUnit?: DurationUnit | undefined;
+  after?: string | undefined;
+  before?: string | undefined;
+  /** 0 for unlimited. */
+  maxBackupsPerClient?: number | undefined;
+  noTag?: boolean | undefined;
+  dailyTag?: boolean | undefined;
+  weeklyTag?: boolean | undefined;
+  monthlyTag?: boolean | undefined;
+  yearlyTag?: boolean | undefined;
+};
+export type ReplicationGroup = {
+  id: string;
+  name: string;
+  enabled: boolean;
+  destinationServerId: string;
+  scheduleId: string;
+  /** Ids of clients, and of domains: the only one that can be named is the vCenter's. */
+  members: string[];
+  allClients: boolean;
+  allBackups: boolean;
+  backupFilter?: BackupFilter | undefined;
+  /** Of a retention that the group alone uses; absent: copies live as long as their backups. */
+  retentionId?: string | undefined;
+  encryption: Encryption;
+  orderingCriterion: 'OLDEST_TO_NEWEST' | 'NEWEST_TO_OLDEST';
+  optimizeVsr: boolean;
+  usePoolBased: boolean;
+};
+
 export type RestoreTarget =
   | { kind: 'existing'; moref: string; restoreConfiguration: boolean }
   | { kind: 'new'; name: string };
 
-/** A backup or a restore. What it looks like now follows from these times and the clock, so a restart changes nothing. */
+/** A backup, a restore or a replication. What it looks like now follows from these times and the clock, so a restart changes nothing. */
 export type Activity = {
   id: string;
   wid: string;
-  kind: 'backup' | 'restore';
-  type: 'On-Demand Backup' | 'Scheduled Backup' | 'Restore';
+  kind: 'backup' | 'restore' | 'replication';
+  type: 'On-Demand Backup' | 'Scheduled Backup' | 'Restore' | 'On-Demand Replication' | 'Scheduled Replication';
   cid: string;
   user: string;
   pluginNumber: number;
@@ -146,7 +215,14 @@ export type Activity = {
   totalBytes?: number;
   label: string;
   labelNumber?: string;
-  restore?: { target: RestoreTarget; powerMode?: string };
+  /** With `destId`, `labelNumber` is the number of the copy there. */
+  restore?: { target: RestoreTarget; destId?: string; powerMode?: string };
+  /** A run of a group has the activities of its clients; each of these the labels that it copies, in their order. */
+  replication?: { destinationId: string; labels: string[]; childIds?: string[] };
+  parentId?: string;
+  parentWid?: string;
+  /** What a replication has copied when it ends. */
+  processedBytes?: number;
   /** The state to end in, decided by a switch when the activity was queued. */
   outcome?: { state: string; errorCode: number; codeReason: string };
   cancelRequestedAt?: number;
@@ -163,6 +239,7 @@ export type Configuration = {
   annotation?: string;
   disks: { label: string; sizeGiB: number; content: string }[];
 };
+export type RetentionTag = 'DAILY' | 'WEEKLY' | 'MONTHLY' | 'YEARLY';
 export type Backup = {
   cid: string;
   labelNumber: string;
@@ -173,6 +250,16 @@ export type Backup = {
   pluginNumber: number;
   sizeBytes: number;
   configuration: Configuration;
+  tags?: RetentionTag[];
+};
+/** A backup on a destination server. It holds what was backed up: it may outlive the backup itself. */
+export type Copy = {
+  original: Backup;
+  destId: string;
+  /** The destination's own number. */
+  labelNumber: string;
+  /** Epoch milliseconds; 0 never. */
+  expirationTime: number;
 };
 
 export type TaskRecord = {
@@ -215,11 +302,16 @@ export type State = {
   activities: Collection<Activity>;
   /** By `cid/labelNumber`. */
   backups: Collection<Backup>;
+  destinations: Collection<Destination>;
+  replicationGroups: Collection<ReplicationGroup>;
+  /** By `cid/destId/labelNumber`. */
+  copies: Collection<Copy>;
   tasks: Collection<TaskRecord>;
   audit: Collection<AuditRecord>;
-  settings: Collection<Settings>;
   scheduler: Collection<{ checkedUntil: number }>;
   vcenter(): VCenter;
+  /** The server's own client, which does the replicating. */
+  replicator(): Client;
   rememberVCenter(seen: { uuid: string; version: string }): void;
   systemId(): string;
   /** A number that looks like epoch milliseconds and never repeats: the vendor's ids are made of such. */
@@ -228,13 +320,11 @@ export type State = {
   newCid(): string;
 };
 
-export type Settings = { backupSeconds: number; restoreSeconds: number; taskSeconds: number };
-
 /** Opens the server's state; a new one gets the built-in objects and an identity that stays. */
 export function openState(
   store: Store,
   clock: SimulatedClock,
-  options: { vcenterName: string; timeZoneId: string; settings: Settings },
+  options: { vcenterName: string; timeZoneId: string },
 ): State {
   const identity = store.collection<{ systemId: string; lastNumber: number }>('identity');
   const vcenters = store.collection<VCenter>('vcenters');
@@ -258,9 +348,12 @@ export function openState(
     backups: store.collection('backups'),
     tasks: store.collection('tasks'),
     audit: store.collection('audit'),
-    settings: store.collection('settings'),
+    destinations: store.collection('destinations'),
+    replicationGroups: store.collection('replication-groups'),
+    copies: store.collection('copies'),
     scheduler: store.collection('scheduler'),
     vcenter,
+    replicator: () => state.clients.values().find(({ domainFqdn }) => domainFqdn === SYSTEM_DOMAIN) as Client,
     rememberVCenter(seen) {
       const known = vcenter();
       if (known.uuid !== seen.uuid || known.version !== seen.version) vcenters.put('self', { ...known, ...seen });
@@ -274,7 +367,6 @@ export function openState(
     },
     newCid: () => randomBytes(20).toString('hex'),
   };
-  state.settings.put('self', options.settings);
-  addBuiltIns(state, options.timeZoneId);
+  addBuiltIns(state, options.timeZoneId, clock.now());
   return state;
 }

@@ -74,7 +74,7 @@ function addClients(server: Server, machines: Machine[], { domain, entityIds, cb
 /** Carries out the tasks whose time has come; called with every beat of the server. */
 export async function advanceTasks(server: Server): Promise<void> {
   const { state, clock } = server;
-  const waiting = state.settings.get('self')?.taskSeconds ?? 0;
+  const waiting = server.settings().taskSeconds;
   for (const task of state.tasks.values()) {
     if (task.completedAt !== undefined || clock.now() < task.createdAt + waiting * 1000) continue;
     let outcome: Pick<TaskRecord, 'result' | 'error'>;

@@ -6,12 +6,11 @@ import { randomUUID } from 'node:crypto';
 import { Hono } from 'hono';
 import { z } from 'zod';
 import { checkedBody } from '../kit/checked-body.ts';
-import { morefOf } from './activity-engine.ts';
 import { clientView, needClient } from './client-view.ts';
 import { clientsByEntity, entity, entityIdOf, find, found, tree } from './entities.ts';
 import type { AvamarEnv, Server } from './env.ts';
 import { chosenFields, notFound, page, vendorEnum } from './spring.ts';
-import type { TaskRecord } from './state.ts';
+import { type TaskRecord, isMachine, morefOf } from './state.ts';
 import { taskView } from './tasks.ts';
 import { VCenterUnavailable } from '../hypervisor/vcenter-link.ts';
 
@@ -71,7 +70,7 @@ export function virtualCenters(server: Server): Hono<AvamarEnv> {
     return c.json({ name: state.vcenter().name, success: true });
   });
   routes.get('/:cid/clients', (c) => {
-    const clients = state.clients.values().filter(({ retired }) => !retired);
+    const clients = state.clients.values().filter((client) => isMachine(client) && !client.retired);
     return c.json(
       page(
         c,

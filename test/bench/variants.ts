@@ -74,6 +74,7 @@ function unrecordedSteps(deps: Dependencies): Partial<StepActivities> {
       begin: () => Promise.resolve(),
       settle: () => Promise.resolve(),
       unsettledFor: () => Promise.resolve(undefined),
+      unsettled: () => Promise.resolve([]),
     },
   };
   const hypervisor = instantHypervisor(unchecked);

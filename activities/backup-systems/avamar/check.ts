@@ -5,9 +5,14 @@
 import { z } from 'zod';
 import type { StoredCheck } from '../../../db/columns.ts';
 import { type CallContext, ExternalSystemError } from '../../calls.ts';
+import type { AvamarConfig } from './config.ts';
 import type { AvamarRest } from './rest.ts';
+import { groupsCalled, obstacleOf, pathOf } from './standing-groups.ts';
 
 const LARGE_SKEW_SECONDS = 60;
+
+type Problem = StoredCheck['problems'][number];
+type PolicyCheck = StoredCheck['policies'][number];
 
 /** `SystemStatus` of the swagger. */
 const Status = z.object({
@@ -37,16 +42,18 @@ export async function serverTime(rest: AvamarRest, context: CallContext): Promis
 }
 
 /**
- * Looks for all that would make backups fail. Avamar's schedules, retentions and groups are made as they are needed,
- * so no policy code has to exist there: every code can be served when nothing else is wrong.
+ * Looks for all that would make backups fail, and says how each policy is served: by the group of its code, where there
+ * is one, else by groups that are made as they are needed.
  */
 export async function check(
   rest: AvamarRest,
+  config: AvamarConfig,
   now: () => Date,
   context: CallContext,
   policyCodes: readonly string[],
 ): Promise<StoredCheck> {
-  const problems: { code: string; message: string }[] = [];
+  const problems: Problem[] = [];
+  const policies: PolicyCheck[] = [];
   const found = { reachable: false, version: null, identity: null, clockSkewSeconds: null } as {
     -readonly [K in 'reachable' | 'version' | 'identity' | 'clockSkewSeconds']: StoredCheck[K];
   };
@@ -69,6 +76,9 @@ export async function check(
       });
     }
     for (const { path, purpose } of NEEDED) problems.push(...(await readable(rest, context, path, purpose)));
+    if (isUsable(problems)) {
+      for (const code of policyCodes) policies.push(await policyCheck(rest, config, context, code));
+    }
   } catch (error) {
     if (!(error instanceof ExternalSystemError)) throw error;
     // An answer of any kind means that something is there.
@@ -79,20 +89,37 @@ export async function check(
     const message = `its clock differs from Holdfast's by ${found.clockSkewSeconds} s`;
     problems.push({ code: 'CLOCK_SKEW', message });
   }
-  const ok = found.reachable && problems.every(({ code }) => HARMLESS.has(code));
-  const message = ok ? null : 'the backup system cannot be used as it is; see the problems';
-  return { ...found, problems, policies: policyCodes.map((code) => ({ code, ok, message })) };
+  const message = 'the backup system cannot be used as it is; see the problems';
+  const unusable = policyCodes.map((code) => ({ code, ok: false, message }));
+  return { ...found, problems, policies: found.reachable && isUsable(problems) ? policies : unusable };
 }
 
 const HARMLESS: ReadonlySet<string> = new Set(['VERSION_NOT_TESTED', 'CLOCK_SKEW']);
 
-/** What keeps a list from being read or, for the vCenters, from being of use. */
-async function readable(
+const isUsable = (problems: readonly Problem[]): boolean => problems.every(({ code }) => HARMLESS.has(code));
+
+/**
+ * How a policy of that code is served. Which values it leaves to Avamar is not known here, so the words hold for all
+ * policies, and a group that could not be joined counts against the code.
+ */
+async function policyCheck(
   rest: AvamarRest,
+  config: AvamarConfig,
   context: CallContext,
-  path: string,
-  purpose: string,
-): Promise<{ code: string; message: string }[]> {
+  code: string,
+): Promise<PolicyCheck> {
+  const found = await groupsCalled(rest, config, context, code);
+  const [group] = found;
+  if (group === undefined) return { code, ok: true, message: 'its virtual machines get groups of their own' };
+  const leaving = 'where it leaves time, days and disks to the backup system';
+  const obstacle = obstacleOf(found);
+  if (obstacle !== undefined) return { code, ok: false, message: `${leaving}: ${obstacle}` };
+  const message = `${leaving}, its virtual machines join the group ${pathOf(group)}; else they get groups of their own`;
+  return { code, ok: true, message };
+}
+
+/** What keeps a list from being read or, for the vCenters, from being of use. */
+async function readable(rest: AvamarRest, context: CallContext, path: string, purpose: string): Promise<Problem[]> {
   const query = { domain: '/', recursive: 'true' };
   try {
     const first = await rest.items(context, { path, query, purpose, item: AnyItem, pageSize: 1 }).next();

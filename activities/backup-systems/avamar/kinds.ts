@@ -3,6 +3,7 @@
  * how Holdfast writes each.
  * @module
  */
+import { DateTime } from 'luxon';
 import { z } from 'zod';
 import type { AvamarConfig } from './config.ts';
 import type { Kind, Named, NamedBody } from './named-things.ts';
@@ -20,6 +21,8 @@ const Schedule = z.object({
   dailyData: z.object({ timesOfDay: z.array(z.string()).nullish() }).nullish(),
   weeklyData: z.object({ daysOfWeek: z.array(z.string()).nullish() }).nullish(),
   monthlyData: z.object({ typeEnum: z.string().nullish(), nthDay: z.string().nullish() }).nullish(),
+  postponeUntilDate: z.string().nullish(),
+  endDate: z.string().nullish(),
 });
 export type Schedule = z.infer<typeof Schedule>;
 
@@ -42,12 +45,19 @@ export type Dataset = z.infer<typeof Dataset>;
 const Group = z.object({
   id: z.string(),
   name: z.string(),
+  domain: z.string().nullish(),
+  /** `REGULAR`: one that makes backups. */
+  type: z.string().nullish(),
   enabled: z.boolean().nullish(),
+  runOnce: z.boolean().nullish(),
   scheduleId: z.string().nullish(),
   retentionId: z.string().nullish(),
   datasetId: z.string().nullish(),
 });
 export type Group = z.infer<typeof Group>;
+
+/** Whether a group makes backups; others copy or check them, and a server may list them with these. */
+export const makesBackups = ({ type }: Group): boolean => type === null || type === undefined || type === 'REGULAR';
 
 export const SCHEDULES: Kind<Schedule> = { noun: 'schedule', path: '/schedules', below: DESCENDANTS, thing: Schedule };
 export const RETENTIONS: Kind<Retention> = {
@@ -71,13 +81,21 @@ export const GROUPS: Kind<Group> = {
 };
 
 /** How one thing is written, and how to see that it is written already. */
-interface Wanted<T extends Named> {
+export interface Wanted<T extends Named> {
   readonly json: NamedBody;
   readonly same: (thing: T) => boolean;
 }
 
 const sameList = (a: readonly string[], b: readonly string[]): boolean =>
   JSON.stringify(a.toSorted()) === JSON.stringify(b.toSorted());
+
+/** Whether a schedule begins or ends on the wanted day; a server may keep no more of the moment than that. */
+function sameDay(held: string | null | undefined, wanted: string | undefined, zone: string): boolean {
+  // One that recurs for ever may show when it was made, or that it never ends.
+  if (wanted === undefined) return true;
+  const dayOf = (moment: string) => DateTime.fromJSDate(new Date(moment), { zone }).toISODate();
+  return typeof held === 'string' && dayOf(held) === dayOf(wanted);
+}
 
 export function wantedSchedule(config: AvamarConfig, plan: PlannedBackup): Wanted<Schedule> {
   const { name, timeZoneId, recurrence } = plan;
@@ -91,7 +109,9 @@ export function wantedSchedule(config: AvamarConfig, plan: PlannedBackup): Wante
       thing.timeZoneId === timeZoneId &&
       sameList(thing.dailyData?.timesOfDay ?? [], recurrence.dailyData?.timesOfDay ?? []) &&
       sameList(thing.weeklyData?.daysOfWeek ?? [], recurrence.weeklyData?.daysOfWeek ?? []) &&
-      thing.monthlyData?.nthDay === recurrence.monthlyData?.nthDay,
+      thing.monthlyData?.nthDay === recurrence.monthlyData?.nthDay &&
+      sameDay(thing.postponeUntilDate, recurrence.postponeUntilDate, timeZoneId) &&
+      sameDay(thing.endDate, recurrence.endDate, timeZoneId),
   };
 }
 
@@ -133,6 +153,7 @@ export function wantedGroup(
   parts: { readonly scheduleId: string; readonly retentionId: string; readonly datasetId: string },
   cid: string,
 ): Wanted<Group> {
+  const isOnce = plan.once !== null;
   return {
     json: {
       name: plan.name,
@@ -143,9 +164,11 @@ export function wantedGroup(
       members: [{ cid, joinType: 'INCLUDED_BY_USER' }],
       autoProxyMapping: true,
       proxyIds: [],
+      ...(isOnce ? { overrideSchedule: 'runOnce' } : {}),
     },
     same: (thing) =>
       thing.enabled === true &&
+      (!isOnce || thing.runOnce === true) &&
       thing.scheduleId === parts.scheduleId &&
       thing.retentionId === parts.retentionId &&
       thing.datasetId === parts.datasetId,

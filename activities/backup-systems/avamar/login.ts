@@ -1,6 +1,6 @@
 /**
- * A token for the Avamar REST API: an OAuth client is registered with the manager's credentials, then a token is asked
- * for with both (Avamar 19.x swagger, `/oauth2/clients`; `/api/oauth/token`).
+ * A token for the Avamar REST API: it is asked for with the manager's credentials and those of an OAuth client, which is
+ * registered once (Avamar 19.x swagger, `/oauth2/clients`; `/api/oauth/token`).
  * @module
  */
 import { createHmac } from 'node:crypto';
@@ -9,7 +9,7 @@ import { type CallContext, ExternalSystemError } from '../../calls.ts';
 import type { HttpClient } from '../../http.ts';
 import type { ManagerConnection } from '../backup-system.ts';
 
-/** A token is renewed this long before it ends, so that no call begins with one that ends on its way. */
+/** A token is renewed so long before it ends that no call begins with one that ends on its way. */
 const RENEW_BEFORE_MS = 60_000;
 
 const Token = z.object({ access_token: z.string().min(1), expires_in: z.number().default(1800) });
@@ -72,22 +72,23 @@ export function avamarLogin(http: HttpClient, manager: ManagerConnection, now: (
         answer: Token,
       });
 
-    // 400 says that the client is there already; a user who may not register one gets 401, and may log in all the same.
-    const registered = await register('POST');
+    const refusedBy = (error: ExternalSystemError) =>
+      loginRefused(manager, error.vendorMessage ?? error.message, error);
     let answer: Awaited<ReturnType<typeof grant>>;
     try {
       answer = await grant();
     } catch (error) {
       if (!isRefusal(error)) throw error;
-      // A client that was registered under an earlier password has another secret.
-      const renewed = registered === 400 && error.status === 401 && (await register('PUT')) < 300;
-      if (!renewed) throw loginRefused(manager, error.vendorMessage ?? error.message, error);
+      // 401: the OAuth client is not known here, or under another secret, from an earlier password. Anything else is
+      // about the user, and asking once more would only bring its lock nearer.
+      if (error.status !== 401 || !(await isRegistered(register))) throw refusedBy(error);
       answer = await grant().catch((again: unknown) => {
-        throw isRefusal(again) ? loginRefused(manager, again.vendorMessage ?? again.message, again) : again;
+        throw isRefusal(again) ? refusedBy(again) : again;
       });
     }
     const { access_token: token, expires_in: seconds } = answer.body;
-    current = { token, endsAt: now().getTime() + seconds * 1_000 - RENEW_BEFORE_MS };
+    const lifetime = seconds * 1_000;
+    current = { token, endsAt: now().getTime() + lifetime - Math.min(RENEW_BEFORE_MS, lifetime / 10) };
     return token;
   };
 
@@ -101,6 +102,12 @@ export function avamarLogin(http: HttpClient, manager: ManagerConnection, now: (
       return pending;
     },
   };
+}
+
+/** Registers the OAuth client, or gives the one that is there (400) its secret anew. @returns whether that was done. */
+async function isRegistered(register: (method: 'POST' | 'PUT') => Promise<number>): Promise<boolean> {
+  const made = await register('POST');
+  return made < 300 || (made === 400 && (await register('PUT')) < 300);
 }
 
 const basic = (name: string, password: string): string =>

@@ -31,19 +31,23 @@ export interface Kind<T extends Named> {
   readonly thing: z.ZodType<T>;
 }
 
-/** All things of that kind whose name begins with the prefix. */
+/**
+ * All things of that kind whose name begins with the prefix.
+ * @param match `EXACTLY`: whose name it is.
+ */
 export async function thingsNamed<T extends Named>(
   rest: AvamarRest,
   context: CallContext,
   kind: Kind<T>,
   prefix: string,
+  match: 'BEGINS' | 'EXACTLY' = 'BEGINS',
 ): Promise<T[]> {
   const found = new Map<string, T>();
-  const query = { domain: '/', ...kind.below, filter: `name==${prefix}*` };
-  const call = { path: kind.path, query, purpose: `list the ${kind.noun}s of the virtual machine`, item: kind.thing };
+  const query = { domain: '/', ...kind.below, filter: `name==${prefix}${match === 'EXACTLY' ? '' : '*'}` };
+  const call = { path: kind.path, query, purpose: `list the ${kind.noun}s of that name`, item: kind.thing };
   for await (const thing of rest.items(context, call)) {
-    // The filter is the server's; what is ours is decided here.
-    if (thing.name.startsWith(prefix)) found.set(thing.id, thing);
+    // The filter is the server's; what is meant is decided here.
+    if (match === 'EXACTLY' ? thing.name === prefix : thing.name.startsWith(prefix)) found.set(thing.id, thing);
   }
   return [...found.values()];
 }
@@ -79,7 +83,7 @@ export async function ensureThing<T extends Named>(
     if (!(error instanceof ExternalSystemError) || (error.kind !== 'NO_ANSWER' && error.kind !== 'REFUSED'))
       throw error;
     const look = async (): Promise<T | undefined> => {
-      const now = (await thingsNamed(rest, context, kind, json.name)).find((thing) => thing.name === json.name);
+      const now = (await thingsNamed(rest, context, kind, json.name, 'EXACTLY'))[0];
       return now !== undefined && (await same(now)) ? now : undefined;
     };
     const now = await lookAfter(error, look);
@@ -106,6 +110,23 @@ export async function removeThing<T extends Named>(
   }
 }
 
+/** The thing of that id, whatever its name; `undefined` when it is not there. */
+export async function thingById<T extends Named>(
+  rest: AvamarRest,
+  context: CallContext,
+  kind: Kind<T>,
+  id: string,
+): Promise<T | undefined> {
+  const path = `${kind.path}/${encodeURIComponent(id)}`;
+  const call = { method: 'GET', path, purpose: `look for the ${kind.noun}`, answer: kind.thing } as const;
+  try {
+    return (await rest.read(context, call)).body;
+  } catch (error) {
+    if (isAbsent(error)) return undefined;
+    throw error;
+  }
+}
+
 /** Whether the thing of that id is there, whatever its name. */
 export async function isThere<T extends Named>(
   rest: AvamarRest,
@@ -113,12 +134,5 @@ export async function isThere<T extends Named>(
   kind: Kind<T>,
   id: string,
 ): Promise<boolean> {
-  const path = `${kind.path}/${encodeURIComponent(id)}`;
-  try {
-    await rest.read(context, { method: 'GET', path, purpose: `look for the ${kind.noun}`, answer: z.unknown() });
-    return true;
-  } catch (error) {
-    if (isAbsent(error)) return false;
-    throw error;
-  }
+  return (await thingById(rest, context, kind, id)) !== undefined;
 }

@@ -7,10 +7,16 @@ import { createHash } from 'node:crypto';
 import type { Subtype } from '../../../domain/policies.ts';
 
 const CODE_LENGTH = 40;
+const VM_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}-/i;
 
 /** What the names of all things made for a VM begin with. */
 export function namePrefix(marker: string, vmId: string): string {
   return `${marker}-${vmId}-`;
+}
+
+/** Whether a name is one of a thing that was made for a VM, whichever. */
+export function isMade(marker: string, name: string): boolean {
+  return name.startsWith(`${marker}-`) && VM_ID.test(name.slice(marker.length + 1));
 }
 
 /**

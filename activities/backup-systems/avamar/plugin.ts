@@ -3,17 +3,17 @@
  * @module
  */
 import { createHmac, randomBytes } from 'node:crypto';
-import { z } from 'zod';
 import { AVAMAR } from '../../../domain/plugin-types.ts';
 import type { BackupPlugin, BackupSystem, ManagerConnection } from '../backup-system.ts';
-import { session, sessions, sessionsSince } from './activities.ts';
+import { type ActivityList, activityList } from './activities.ts';
 import { check, serverTime } from './check.ts';
 import type { AvamarConfig } from './config.ts';
 import { applySchedule, removeSchedule } from './protection.ts';
-import { isAbsent, refused } from './refusal.ts';
+import { startReplication } from './replication-start.ts';
+import { findSession } from './lost-starts.ts';
 import { type AvamarRest, avamarRest } from './rest.ts';
 import { listed, listResults, result } from './results.ts';
-import { findSession, startBackup, startRestore } from './starts.ts';
+import { cancel, startBackup, startRestore } from './starts.ts';
 import { vmClient, vmEntity } from './vm-client.ts';
 
 /**
@@ -22,6 +22,12 @@ import { vmClient, vmEntity } from './vm-client.ts';
  */
 const QUIET_PERIOD_MS = 60_000;
 
+/** What is kept of a server from one call to the next: the login, and what was learned of its activities. */
+interface Server {
+  readonly rest: AvamarRest;
+  readonly activities: ActivityList;
+}
+
 /**
  * The plugin. It keeps one login per manager for as long as it lives, since every attempt of an activity connects
  * anew; other credentials, endpoint or trust begin another.
@@ -29,22 +35,23 @@ const QUIET_PERIOD_MS = 60_000;
  */
 export function avamarPlugin(options: { readonly clock: () => Date; readonly config: AvamarConfig }): BackupPlugin {
   const key = randomBytes(32);
-  const kept = new Map<string, { readonly of: string; readonly rest: AvamarRest }>();
-  const restOf = (manager: ManagerConnection): AvamarRest => {
+  const kept = new Map<string, { readonly of: string; readonly server: Server }>();
+  const serverOf = (manager: ManagerConnection): Server => {
     const { name, endpoint, tls, credentials } = manager;
     const parts = [name, endpoint, tls, credentials?.user, credentials?.password.reveal()];
     // A digest, so that the password is not kept a second time.
     const of = createHmac('sha256', key).update(JSON.stringify(parts)).digest('base64');
     const before = kept.get(manager.id);
-    if (before?.of === of) return before.rest;
+    if (before?.of === of) return before.server;
     const rest = avamarRest(manager, options.clock);
-    kept.set(manager.id, { of, rest });
-    return rest;
+    const server = { rest, activities: activityList(rest) };
+    kept.set(manager.id, { of, server });
+    return server;
   };
-  return { type: AVAMAR.type, connect: (manager) => avamarSystem(restOf(manager), options.config, options.clock) };
+  return { type: AVAMAR.type, connect: (manager) => avamarSystem(serverOf(manager), options.config, options.clock) };
 }
 
-function avamarSystem(rest: AvamarRest, config: AvamarConfig, clock: () => Date): BackupSystem {
+function avamarSystem({ rest, activities }: Server, config: AvamarConfig, clock: () => Date): BackupSystem {
   return {
     quietPeriodMs: QUIET_PERIOD_MS,
     check: (context, policyCodes) => check(rest, clock, context, policyCodes),
@@ -52,32 +59,16 @@ function avamarSystem(rest: AvamarRest, config: AvamarConfig, clock: () => Date)
     applySchedule: (context, vm, schedule) => applySchedule(rest, config, context, vm, schedule),
     removeSchedule: (context, vm, ref) => removeSchedule(rest, config, context, vm, ref),
     startBackup: (context, vm, how) => startBackup(rest, config, context, vm, how),
-    startReplication: () => Promise.reject(refused('replications are not offered')),
+    startReplication: (context, vm, backup) => startReplication(rest, activities, config, context, vm, backup),
     startRestore: (context, vm, copy) => startRestore(rest, config, context, vm, copy),
     vmReference: async (context, vm) => {
       const entity = await vmEntity(rest, config, context, vm);
       return (await vmClient(rest, config, context, vm, entity)).cid;
     },
-    findSession: (context, start) => findSession(rest, context, start),
-    sessions: (context, ids) => sessions(rest, context, ids),
-    sessionsSince: async (context, since) => (await sessionsSince(rest, context, since)).map(({ report }) => report),
-    async cancel(context, id) {
-      const path = `/activities/${encodeURIComponent(id)}/cancel`;
-      const call = {
-        method: 'POST',
-        path,
-        json: {},
-        purpose: `cancel the activity ${id}`,
-        answer: z.unknown(),
-      } as const;
-      try {
-        // It answers whether it obeyed; an activity that has ended cannot, and says so when it is looked at.
-        await rest.write(context, call);
-      } catch (error) {
-        if (isAbsent(error) && (await session(rest, context, id)) === undefined) return;
-        throw error;
-      }
-    },
+    findSession: (context, start) => findSession(rest, activities, context, start),
+    sessions: (context, ids) => activities.reports(context, ids),
+    sessionsSince: async (context, since) => (await activities.since(context, since)).map(({ report }) => report),
+    cancel: (context, id) => cancel(rest, activities, context, id),
     listResults: (context, vms, since) =>
       listResults(
         rest,

@@ -1,116 +1,119 @@
 /**
- * A VM's schedule in Avamar: for each backup of each policy a schedule, a retention, a dataset when disks are chosen,
- * and a group that joins them with the VM's client.
+ * A VM's schedule in Avamar. A policy that leaves everything to Avamar is served by the administrator's group of its
+ * code, which the VM's client joins; for each backup of any other a group of the VM's own is made.
  * @module
  */
 import { z } from 'zod';
 import type { ScheduleRef } from '../../../db/columns.ts';
 import type { BackupSchedule } from '../../../domain/schedules.ts';
-import type { CallContext } from '../../calls.ts';
+import type { CallContext, NamingContext } from '../../calls.ts';
 import type { ProtectedVm } from '../backup-system.ts';
 import type { AvamarConfig } from './config.ts';
-import {
-  DATASETS,
-  type Dataset,
-  GROUPS,
-  type Group,
-  RETENTIONS,
-  type Retention,
-  SCHEDULES,
-  type Schedule,
-  wantedDataset,
-  wantedGroup,
-  wantedRetention,
-  wantedSchedule,
-} from './kinds.ts';
+import { GROUPS } from './kinds.ts';
+import { groupsOf, isSame, join, leave, type Membership, notedMemberships, settleNotes } from './memberships.ts';
 import { namePrefix } from './names.ts';
-import { ensureThing, isThere, removeThing, thingsNamed } from './named-things.ts';
+import { thingById } from './named-things.ts';
+import { byTime, rememberedOneOffs } from './one-off.ts';
+import { ensureGroup, everythingNamed, MadeGroup, removeAll } from './own-groups.ts';
 import { refused } from './refusal.ts';
+import { applyReplication, madeReplication, removeReplication } from './replication-groups.ts';
+import { plannedReplication } from './replication-target.ts';
 import type { AvamarRest } from './rest.ts';
-import { plannedBackups } from './schedule-mapping.ts';
+import { type PlannedBackup, plannedBackups, refuseOtherTypes } from './schedule-mapping.ts';
+import { type JoinedGroup, leavesAll, recordedGroups, standingGroup } from './standing-groups.ts';
 import { diskFiles, vmClient, vmEntity } from './vm-client.ts';
 
-/** What was made for one backup of a policy. */
-const MadeGroup = z.object({
-  groupId: z.string(),
-  scheduleId: z.string(),
-  retentionId: z.string(),
-  /** `null`: the built-in dataset of all disks. */
-  datasetId: z.string().nullable(),
-  name: z.string(),
-});
-type MadeGroup = z.infer<typeof MadeGroup>;
-
-/** Clients that a group lists and does not back up (swagger, `BackupGroupMemberDTO.joinType`). */
-const NOT_MEMBERS: ReadonlySet<string> = new Set(['EXCLUDED', 'NOT_SELECTED']);
-
-const Member = z.object({ cid: z.string(), memberJoinType: z.string().nullish() });
-
 /**
- * Makes what Avamar holds for the VM be this schedule. The group, which makes it take effect, comes last for each
- * backup; what is no longer wanted goes after that.
+ * Makes what Avamar holds for the VM be this schedule. What is wanted comes first, each group last of what it uses; what
+ * is no longer wanted goes after that.
  */
 export async function applySchedule(
   rest: AvamarRest,
   config: AvamarConfig,
-  context: CallContext,
+  context: NamingContext,
   vm: ProtectedVm,
   schedule: BackupSchedule,
+  previous: ScheduleRef | undefined,
 ): Promise<ScheduleRef> {
-  const plans = plannedBackups(config, vm.id, schedule);
-  await refuseUnknownZones(rest, context, schedule);
+  // Refused before the first write: what cannot be must not roll a deploy back half-way.
+  const { standing, planned } = await servedBy(rest, config, context, vm, schedule, previous);
+  const zoned = await knownZones(rest, context, planned);
+  const isCopied = schedule.policies.some(({ replication }) => replication);
+  const replication = isCopied ? await plannedReplication(rest, config, context) : undefined;
+  const { toCome: plans, beginning } = await byTime(rest, context, vm, zoned, previous);
   const entity = await vmEntity(rest, config, context, vm);
-  // Refused before the first write: a disk that is not there must not roll a deploy back half-way.
   const files = new Map(plans.map((plan) => [plan, plan.disks === null ? undefined : diskFiles(entity, plan.disks)]));
   const client = await vmClient(rest, config, context, vm, entity);
-  const prefix = namePrefix(config.marker, vm.id);
-  const found = await everythingNamed(rest, context, prefix);
+
+  const noted = await notedMemberships(config, context, vm.id);
+  const recorded = recordedGroups(previous);
+  const ours: readonly Membership[] = [...recorded.filter(({ isOurs }) => isOurs), ...noted.all];
+  const current = standing.length === 0 ? new Set<string>() : await groupsOf(rest, context, client.cid);
+  const joined = standing.map(({ groupId, code }): JoinedGroup => {
+    const membership = { groupId, cid: client.cid };
+    // One that is there and that nothing says is ours was somebody's decision, and remains it.
+    return { ...membership, code, isOurs: !current.has(groupId) || ours.some(isSame(membership)) };
+  });
+  const missing = joined.filter(({ groupId }) => !current.has(groupId)).map(({ groupId }) => groupId);
+  await join(rest, config, context, { vmId: vm.id, cid: client.cid, name: vm.name }, missing, noted);
+
+  const found = await everythingNamed(rest, context, namePrefix(config.marker, vm.id));
   const groups: MadeGroup[] = [];
-  for (const [plan, chosenFiles] of files) {
-    const times = wantedSchedule(config, plan);
-    const { id: scheduleId } = await ensureThing(rest, context, SCHEDULES, found.schedules, times.json, times.same);
-    const kept = wantedRetention(config, plan);
-    const { id: retentionId } = await ensureThing(rest, context, RETENTIONS, found.retentions, kept.json, kept.same);
-    let datasetId: string | null = null;
-    if (chosenFiles !== undefined) {
-      const chosen = wantedDataset(config, plan, client.pluginNumber, chosenFiles);
-      ({ id: datasetId } = await ensureThing(rest, context, DATASETS, found.datasets, chosen.json, chosen.same));
-    }
-    const parts = { scheduleId, retentionId, datasetId: datasetId ?? config.imageDatasetId };
-    const joined = wantedGroup(config, plan, parts, client.cid);
-    const { id: groupId } = await ensureThing(
-      rest,
-      context,
-      GROUPS,
-      found.groups,
-      joined.json,
-      async (group) => joined.same(group) && isOnly(await membersOf(rest, context, group.id), client.cid),
-    );
-    await removeOtherMembers(rest, context, groupId, client.cid);
-    groups.push({ groupId, scheduleId, retentionId, datasetId, name: plan.name });
+  const policies = new Map(standing.map(({ groupId, policyId }) => [groupId, policyId]));
+  for (const plan of plans) {
+    const made = await ensureGroup(rest, config, context, plan, client, files.get(plan), found);
+    groups.push(made);
+    policies.set(made.groupId, plan.policyId);
   }
-  await removeAll(rest, context, found, (id) => groups.some((made) => Object.values(made).includes(id)));
-  return { vmRef: client.cid, groups };
+
+  const left = new Map(beginning.map(({ name, policyId }) => [name, policyId]));
+  for (const { id, name } of found.groups) {
+    const policyId = left.get(name);
+    if (policyId !== undefined) policies.set(id, policyId);
+  }
+  const used = new Set(groups.flatMap((made) => Object.values(made)));
+  await removeAll(rest, context, found, ({ id, name }) => used.has(id) || left.has(name));
+  const isWanted = (membership: Membership) => joined.some(isSame(membership));
+  await leave(
+    rest,
+    context,
+    ours.filter((membership) => !isWanted(membership)),
+  );
+  await settleNotes(context, noted, (membership) => !isWanted(membership) || recorded.some(isSame(membership)));
+  const copied = { id: vm.id, name: vm.name, cid: client.cid };
+  return {
+    vmRef: client.cid,
+    replication: await applyReplication(rest, config, context, copied, replication, madeReplication(previous)),
+    groups,
+    joined,
+    once: rememberedOneOffs(planned, previous),
+    policies: Object.fromEntries(policies),
+  };
 }
 
 /**
- * Removes what carries the marker and this VM's id. The client stays: its backups must remain restorable.
+ * Removes what carries the marker and this VM's id, and takes the client out of the groups that it was put into. The
+ * client stays: its backups must remain restorable.
  * @throws ExternalSystemError `REFUSED` when a group of the reference is there under another name: it would go on
  * making backups, and without the marker it is not Holdfast's to remove.
  */
 export async function removeSchedule(
   rest: AvamarRest,
   config: AvamarConfig,
-  context: CallContext,
+  context: NamingContext,
   vm: ProtectedVm,
   ref: ScheduleRef | undefined,
 ): Promise<void> {
   const found = await everythingNamed(rest, context, namePrefix(config.marker, vm.id));
   await removeAll(rest, context, found, () => false);
+  const noted = await notedMemberships(config, context, vm.id);
+  await leave(rest, context, [...recordedGroups(ref).filter(({ isOurs }) => isOurs), ...noted.all]);
+  await settleNotes(context, noted, () => true);
+  await removeReplication(rest, config, context, vm, madeReplication(ref));
   const made = z.array(MadeGroup).safeParse(ref?.['groups']).data ?? [];
   for (const { groupId, name } of made) {
     if (found.groups.some((group) => group.id === groupId)) continue;
-    if (await isThere(rest, context, GROUPS, groupId)) {
+    if ((await thingById(rest, context, GROUPS, groupId)) !== undefined) {
       throw refused(
         `the group ${name} of ${vm.name} was renamed in the backup system ${rest.manager.name} (its id is ${groupId}); ` +
           'give it its name back or remove it there',
@@ -119,67 +122,51 @@ export async function removeSchedule(
   }
 }
 
-/** What is there under the VM's prefix. */
-interface Found {
-  readonly groups: readonly Group[];
-  readonly schedules: readonly Schedule[];
-  readonly retentions: readonly Retention[];
-  readonly datasets: readonly Dataset[];
+/** An administrator's group that serves a policy. */
+interface Standing {
+  readonly policyId: string;
+  readonly code: string;
+  readonly groupId: string;
 }
 
-async function everythingNamed(rest: AvamarRest, context: CallContext, prefix: string): Promise<Found> {
-  const [groups, schedules, retentions, datasets] = await Promise.all([
-    thingsNamed(rest, context, GROUPS, prefix),
-    thingsNamed(rest, context, SCHEDULES, prefix),
-    thingsNamed(rest, context, RETENTIONS, prefix),
-    thingsNamed(rest, context, DATASETS, prefix),
-  ]);
-  return { groups, schedules, retentions, datasets };
+/** What each policy is served by: an administrator's group, or backups of the VM's own. */
+async function servedBy(
+  rest: AvamarRest,
+  config: AvamarConfig,
+  context: CallContext,
+  vm: ProtectedVm,
+  schedule: BackupSchedule,
+  previous: ScheduleRef | undefined,
+): Promise<{ readonly standing: readonly Standing[]; readonly planned: readonly PlannedBackup[] }> {
+  const standing: Standing[] = [];
+  const planned: PlannedBackup[] = [];
+  for (const policy of schedule.policies) {
+    for (const backup of policy.backups) refuseOtherTypes(policy, backup);
+    const group = leavesAll(policy) ? await standingGroup(rest, config, context, policy, previous) : undefined;
+    if (group === undefined) planned.push(...plannedBackups(config, vm.id, policy));
+    else standing.push({ policyId: policy.policyId, code: policy.code, groupId: group.id });
+  }
+  return { standing, planned };
 }
 
-/** Groups go first: what they use cannot be removed before them. */
-async function removeAll(
+/**
+ * The plans with their zones as the server spells them.
+ * @throws ExternalSystemError `REFUSED` for a zone that it does not know.
+ */
+async function knownZones(
   rest: AvamarRest,
   context: CallContext,
-  found: Found,
-  isWanted: (id: string) => boolean,
-): Promise<void> {
-  for (const group of found.groups) if (!isWanted(group.id)) await removeThing(rest, context, GROUPS, group);
-  for (const one of found.schedules) if (!isWanted(one.id)) await removeThing(rest, context, SCHEDULES, one);
-  for (const one of found.retentions) if (!isWanted(one.id)) await removeThing(rest, context, RETENTIONS, one);
-  for (const one of found.datasets) if (!isWanted(one.id)) await removeThing(rest, context, DATASETS, one);
-}
-
-async function membersOf(rest: AvamarRest, context: CallContext, groupId: string): Promise<string[]> {
-  const members = new Set<string>();
-  const path = `/groups/${encodeURIComponent(groupId)}/members`;
-  for await (const { cid, memberJoinType } of rest.items(context, {
-    path,
-    purpose: 'list the members',
-    item: Member,
-  })) {
-    if (!NOT_MEMBERS.has(memberJoinType?.toUpperCase() ?? '')) members.add(cid);
-  }
-  return [...members];
-}
-
-const isOnly = (members: readonly string[], cid: string): boolean => members.length === 1 && members[0] === cid;
-
-/** An edit of a group names its members; whether it also drops those that it does not name is not documented. */
-async function removeOtherMembers(rest: AvamarRest, context: CallContext, groupId: string, cid: string): Promise<void> {
-  for (const other of await membersOf(rest, context, groupId)) {
-    if (other === cid) continue;
-    const path = `/clients/${encodeURIComponent(other)}/groups/remove`;
-    const purpose = 'remove a client from the group';
-    await rest.write(context, { method: 'POST', path, json: [groupId], purpose, answer: z.unknown() });
-  }
-}
-
-async function refuseUnknownZones(rest: AvamarRest, context: CallContext, schedule: BackupSchedule): Promise<void> {
+  plans: readonly PlannedBackup[],
+): Promise<PlannedBackup[]> {
+  if (plans.length === 0) return [];
   const call = { method: 'GET', path: '/schedules/timezone-ids', purpose: 'list its time zones' } as const;
-  const zones = new Set((await rest.read(context, { ...call, answer: z.array(z.string()) })).body);
-  for (const { code, timeZone } of schedule.policies) {
-    if (zones.has(timeZone)) continue;
-    throw refused(`policy ${code}: the backup system ${rest.manager.name} does not know the timeZone ${timeZone}`);
-  }
+  const { body } = await rest.read(context, { ...call, answer: z.array(z.string()) });
+  const zones = new Map(body.map((zone) => [zone.toLowerCase(), zone]));
+  return plans.map((plan) => {
+    const timeZoneId = zones.get(plan.timeZoneId.toLowerCase());
+    if (timeZoneId !== undefined) return { ...plan, timeZoneId };
+    throw refused(
+      `policy ${plan.policyCode}: the backup system ${rest.manager.name} does not know the timeZone ${plan.timeZoneId}`,
+    );
+  });
 }

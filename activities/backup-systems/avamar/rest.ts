@@ -23,7 +23,13 @@ const Words = z.object({
 
 /** `Page«…»` of the swagger. */
 const page = <T>(item: z.ZodType<T>) =>
-  z.object({ content: z.array(item), number: z.number().optional(), last: z.boolean().optional() });
+  z.object({
+    content: z.array(item),
+    number: z.number().nullish(),
+    last: z.boolean().nullish(),
+    totalPages: z.number().nullish(),
+    totalElements: z.number().nullish(),
+  });
 
 export interface AvamarRest {
   readonly manager: ManagerConnection;
@@ -83,25 +89,32 @@ export function avamarRest(manager: ManagerConnection, now: () => Date): AvamarR
     open: (context, call) => http.read(context, versioned(call)),
     async *items(context, { item, pageSize = PAGE_SIZE, ...call }) {
       const answer = page(item);
-      for (let number = 0; ; number += 1) {
+      // What a list lacks must not count as absent: neither what a page hides that came twice, nor what was cut off.
+      const incomplete = (what: string) => incompleteList(manager, `${what} when asked to ${call.purpose}`);
+      let previous = '';
+      for (let number = 0, count = 0; ; number += 1) {
         const query = { ...call.query, page: String(number), size: String(pageSize) };
         const { body } = await read(context, { ...call, query, method: 'GET', answer });
-        // What such a list lacks must not count as absent.
-        if (body.number !== undefined && body.number !== number) throw wrongPage(manager, call, number, body.number);
-        yield* body.content;
-        if (body.last ?? body.content.length < pageSize) return;
+        const { content, last, totalPages, totalElements } = body;
+        const given = body.number ?? number;
+        const text = JSON.stringify(content);
+        if (given !== number) throw incomplete(`page ${given} for page ${number}`);
+        if (content.length > 0 && text === previous) throw incomplete(`the same page twice`);
+        previous = text;
+        count += content.length;
+        yield* content;
+        // The server may give smaller pages than were asked for, so a short one is not the last one by itself.
+        const isLast = last ?? (typeof totalPages === 'number' && number + 1 >= totalPages);
+        if (!isLast && content.length > 0) continue;
+        if (count < (totalElements ?? 0)) throw incomplete(`${count} of ${totalElements} items`);
+        return;
       }
     },
   };
 }
 
-function wrongPage(
-  manager: ManagerConnection,
-  call: { readonly purpose: string },
-  asked: number,
-  given: number,
-): ExternalSystemError {
-  const message = `the backup system ${manager.name} gave page ${given} for page ${asked} when asked to ${call.purpose}`;
+function incompleteList(manager: ManagerConnection, what: string): ExternalSystemError {
+  const message = `the backup system ${manager.name} gave ${what}`;
   return new ExternalSystemError({ kind: 'FAILED', system: 'BACKUP_SYSTEM', message });
 }
 

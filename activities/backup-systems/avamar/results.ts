@@ -15,12 +15,14 @@ export const LOCAL = 'Local';
 const Text = z.string().nullish();
 const Copy = z.object({
   labelNumber: z.union([z.string(), z.number()]).transform(String),
-  /** Epoch milliseconds; the unit is not documented and follows the swagger's other times. 0: never. */
+  /** 0: never. */
   expirationTime: z.number().nullish(),
+  /** `Local`, `Remote`, or nothing. */
   location: Text,
   localMissing: z.boolean().nullish(),
   destId: Text,
 });
+type Copy = z.infer<typeof Copy>;
 /** `BackupInfo` of the swagger; `children` are the copies on other servers. */
 const Backup = Copy.extend({
   name: Text,
@@ -32,11 +34,12 @@ const Backup = Copy.extend({
 });
 export type Backup = z.infer<typeof Backup>;
 
-const REMOTE = { includeRemote: 'true' };
+/** What a location is called that is not here. */
+const REMOTE = 'Remote';
 
 function resultOf(cid: string, backup: Backup): ResultReport {
   return {
-    vendorBackupId: backupId(cid, backup.labelNumber),
+    vendorBackupId: backupId(cid, backup.labelNumber, onlyElsewhere(backup)),
     vendorVmRef: cid,
     name: backup.name || `${LOCAL} ${backup.labelNumber}`,
     createdAt: createdAt(backup),
@@ -45,18 +48,39 @@ function resultOf(cid: string, backup: Backup): ResultReport {
   };
 }
 
-function createdAt(backup: Backup): Date {
-  return new Date(backup.creationTime ?? backup.date ?? 0);
+/** Below this a number counts seconds: as milliseconds it is in 1973, before there was any Avamar. */
+const FIRST_MILLISECONDS = 100_000_000_000;
+
+/**
+ * A moment of the API. Its times are int64, and nothing says of what unit: milliseconds, as the labels in the swagger's
+ * examples end in them; a server that counts seconds is understood all the same.
+ */
+export function momentOf(epoch: number): Date {
+  return new Date(epoch < FIRST_MILLISECONDS ? epoch * 1_000 : epoch);
 }
 
+/** When the backup was made. */
+export function createdAt({ creationTime, date }: Backup): Date {
+  if (creationTime) return momentOf(creationTime);
+  return new Date(date || 0);
+}
+
+/** The copies that are there; one on another server has a number of its own there. */
 function copiesOf(backup: Backup): CopyReport[] {
-  const copies = [backup, ...(backup.children ?? [])].map((copy) => ({
-    location: copy.location === 'Remote' && copy.destId ? copy.destId : LOCAL,
-    vendorId: copy.labelNumber,
-    expiresAt: copy.expirationTime ? new Date(copy.expirationTime) : null,
-    expiryEstimated: false,
-  }));
-  return copies.filter(({ location }) => location !== LOCAL || backup.localMissing !== true);
+  const isGone = backup.localMissing === true && onlyElsewhere(backup) === undefined;
+  const own = isGone ? [] : [copyOf(backup, onlyElsewhere(backup) ?? LOCAL)];
+  return [...own, ...(backup.children ?? []).map((copy) => copyOf(copy, serverOf(copy)))];
+}
+
+/** What a copy is found by must not change, as names do: the destination's id. */
+const serverOf = ({ destId }: Copy): string => destId || REMOTE;
+
+/** The other server of a backup that is listed for itself although it is there alone. */
+const onlyElsewhere = (backup: Copy): string | undefined => (backup.location === REMOTE ? serverOf(backup) : undefined);
+
+function copyOf({ labelNumber, expirationTime }: Copy, location: string): CopyReport {
+  const expiresAt = expirationTime ? momentOf(expirationTime) : null;
+  return { location, vendorId: labelNumber, expiresAt, expiryEstimated: false };
 }
 
 async function* backupsOf(
@@ -66,12 +90,18 @@ async function* backupsOf(
   query: Readonly<Record<string, string>>,
 ): AsyncGenerator<Backup> {
   const path = `/clients/${encodeURIComponent(cid)}/backups`;
-  const list = { path, query: { ...REMOTE, ...query }, purpose: 'list the backups of a client', item: Backup };
+  const list = {
+    path,
+    query: { includeRemote: 'true', ...query },
+    purpose: 'list the backups of a client',
+    item: Backup,
+  };
   const seen = new Set<string>();
   try {
     for await (const backup of rest.items(context, list)) {
-      if (seen.has(backup.labelNumber)) continue;
-      seen.add(backup.labelNumber);
+      const id = backupId(cid, backup.labelNumber, onlyElsewhere(backup));
+      if (seen.has(id)) continue;
+      seen.add(id);
       yield backup;
     }
   } catch (error) {
@@ -96,16 +126,21 @@ export async function* listResults(
   }
 }
 
-/** One backup of a client; `undefined` when it is not listed. */
+/**
+ * One backup of a client; `undefined` when it is not listed.
+ * @param elsewhere for a copy on another server, the server as `destId`; the number is then the copy's.
+ */
 export async function backup(
   rest: AvamarRest,
   context: CallContext,
   cid: string,
   labelNumber: string,
+  elsewhere: Readonly<Record<string, string>> = {},
 ): Promise<Backup | undefined> {
   const path = `/clients/${encodeURIComponent(cid)}/backups/${encodeURIComponent(labelNumber)}`;
   try {
-    const call = { method: 'GET', path, purpose: `look at the backup ${labelNumber}`, answer: Backup } as const;
+    const purpose = `look at the backup ${labelNumber}`;
+    const call = { method: 'GET', path, query: elsewhere, purpose, answer: Backup } as const;
     return (await rest.read(context, call)).body;
   } catch (error) {
     if (isAbsent(error)) return undefined;
@@ -120,8 +155,8 @@ export async function result(
   vendorVmRef: string,
   vendorBackupId: string,
 ): Promise<ResultReport | undefined> {
-  const { cid, labelNumber } = partsOf(vendorBackupId, vendorVmRef);
-  const found = await backup(rest, context, cid, labelNumber);
+  const { cid, labelNumber, destId } = partsOf(vendorBackupId, vendorVmRef);
+  const found = await backup(rest, context, cid, labelNumber, destId === undefined ? {} : { destId });
   return found === undefined ? undefined : resultOf(cid, found);
 }
 

@@ -1,12 +1,14 @@
 /**
- * Starting backups and restores, and finding the session of a start whose answer was lost.
+ * Starting backups and restores, and stopping them.
  * @module
  */
 import { z } from 'zod';
+import { sessionEnded } from '../../../domain/results.ts';
 import { type CallContext, ExternalSystemError } from '../../calls.ts';
-import type { CopyRef, FoundSession, LostStart, ProtectedVm } from '../backup-system.ts';
-import { type AvamarSession, session, sessionsSince } from './activities.ts';
-import { backupId, partsOf } from './backup-id.ts';
+import type { CopyRef, ProtectedVm } from '../backup-system.ts';
+import { lookAfter } from '../look-after.ts';
+import type { ActivityList } from './activities.ts';
+import { activityIdOf } from './activity.ts';
 import { serverTime } from './check.ts';
 import type { AvamarConfig } from './config.ts';
 import { refused } from './refusal.ts';
@@ -60,14 +62,15 @@ export async function startRestore(
   copy: CopyRef,
 ): Promise<Started> {
   const entity = await vmEntity(rest, config, context, vm);
-  const made = await backup(rest, context, copy.vendorVmRef, copy.vendorId);
-  if (made === undefined && copy.location === LOCAL) {
+  const elsewhere: Record<string, string> = copy.location === LOCAL ? {} : { destId: copy.location };
+  const made = await backup(rest, context, copy.vendorVmRef, copy.vendorId, elsewhere);
+  if (made === undefined) {
     throw refused(`the backup system ${rest.manager.name} no longer has the backup ${copy.vendorId} of ${vm.name}`);
   }
   const client = encodeURIComponent(copy.vendorVmRef);
   const path = `/clients/${client}/backups/${encodeURIComponent(copy.vendorId)}/restore:vm`;
   const json = {
-    pluginNumber: made?.pluginNumber ?? entity.pluginNumber,
+    pluginNumber: made.pluginNumber ?? entity.pluginNumber,
     vcCid: entity.vcenter.cid,
     vmEntityId: entity.entityId,
     // The disks' contents alone: the VM's hardware is Holdfast's to decide, and powering it on too.
@@ -75,89 +78,33 @@ export async function startRestore(
     powerMode: 'off',
   };
   const purpose = `restore the backup ${copy.vendorId} into ${vm.name}`;
-  const query: Record<string, string> = copy.location === LOCAL ? {} : { destId: copy.location };
-  const { body } = await rest.write(context, { method: 'POST', path, query, json, purpose, answer: z.string().min(1) });
+  const call = { method: 'POST', path, query: elsewhere, json, purpose } as const;
+  const { body } = await rest.write(context, { ...call, answer: z.string().min(1) });
   return { vendorSessionId: body, vendorVmRef: copy.vendorVmRef };
 }
 
 /**
- * The session that a lost start left. A backup is recognised by its client and by having been asked for; a restore by
- * the client and the label that it restores. Where that leaves a doubt, Avamar's audit is read, which tells what was
- * answered to the request; without it the doubt stays.
+ * Asks Avamar to stop the session. One that has ended, or that nobody knows any more, needs no stopping.
+ * @throws ExternalSystemError `REFUSED` when it goes on.
  */
-export async function findSession(rest: AvamarRest, context: CallContext, start: LostStart): Promise<FoundSession> {
-  const known = new Set(start.notThese);
-  const possible = (await sessionsSince(rest, context, start.vendorTime)).filter(
-    (one) => !known.has(one.report.vendorSessionId) && mayBe(one, start),
-  );
-  const [first] = possible;
-  if (first === undefined) return 'NONE';
-  if (possible.length === 1 && isCertain(rest, first, start)) return first.report;
-  const answered = await answeredSession(rest, context, start);
-  const claimed = answered === undefined ? undefined : await session(rest, context, answered);
-  return claimed?.report ?? 'AMBIGUOUS';
-}
-
-/** The client whose backup is restored, and the label; for a backup the client alone. */
-function subject(start: LostStart): { readonly cid: string; readonly labelNumber: string | undefined } {
-  if (start.kind === 'BACKUP' || start.vendorBackupId === null) {
-    return { cid: start.vendorVmRef, labelNumber: undefined };
-  }
-  return partsOf(start.vendorBackupId, start.vendorVmRef);
-}
-
-/** Whether it could be the lost one, as far as it says what it is. */
-function mayBe(one: AvamarSession, start: LostStart): boolean {
-  const { report } = one;
-  if (report.kind !== start.kind || one.origin === 'SCHEDULE') return false;
-  if (start.kind === 'BACKUP') return report.vendorVmRef === start.vendorVmRef;
-  const { cid, labelNumber } = subject(start);
-  const clients = [report.vendorVmRef, one.targetCid];
-  if (!clients.includes(cid) && !clients.includes(start.vendorVmRef)) return false;
-  if (report.vendorBackupId === null || labelNumber === undefined) return true;
-  return partsOf(report.vendorBackupId, cid).labelNumber === labelNumber;
-}
-
-/** Certain enough when nothing about it is unclear: its origin, its user, and for a restore its backup. */
-function isCertain(rest: AvamarRest, one: AvamarSession, start: LostStart): boolean {
-  const ours = rest.manager.credentials?.user;
-  const isOurUser = !one.user || one.user.split('@')[0] === ours?.split('@')[0];
-  const { cid, labelNumber } = subject(start);
-  const isSubject =
-    start.kind === 'BACKUP' || (labelNumber !== undefined && one.report.vendorBackupId === backupId(cid, labelNumber));
-  return one.origin === 'ON_DEMAND' && isOurUser && isSubject;
-}
-
-/** `RestAuditVO` of the swagger. */
-const AuditRecord = z.object({
-  apiHttpMethod: z.string().nullish(),
-  apiUrl: z.string().nullish(),
-  oauth2ClientId: z.string().nullish(),
-  responseStatusCode: z.number().nullish(),
-  responseBody: z.unknown(),
-});
-
-/** The id that Avamar answered to the lost request, by its audit; `undefined` when that does not tell it alone. */
-async function answeredSession(rest: AvamarRest, context: CallContext, start: LostStart): Promise<string | undefined> {
-  const { cid, labelNumber } = subject(start);
-  const end = labelNumber === undefined ? `/clients/${cid}/backup` : `/backups/${labelNumber}/restore:vm`;
-  const after = new Date(start.vendorTime.getTime() - 1_000).toISOString();
-  const list = { path: '/rest-audit', query: { after }, purpose: 'read its audit', item: AuditRecord };
-  const answers = new Set<string>();
+export async function cancel(
+  rest: AvamarRest,
+  activities: ActivityList,
+  context: CallContext,
+  vendorSessionId: string,
+): Promise<void> {
+  const id = activityIdOf(vendorSessionId);
+  const purpose = `cancel the activity ${id}`;
+  const call = { method: 'POST', path: `/activities/${encodeURIComponent(id)}/cancel`, json: {}, purpose } as const;
+  let refusal: unknown;
   try {
-    for await (const record of rest.items(context, list)) {
-      const isOurs = record.oauth2ClientId === rest.login.clientId && record.apiHttpMethod === 'POST';
-      const url = decodeURIComponent(record.apiUrl ?? '');
-      if (!isOurs || !url.endsWith(end) || !url.includes(`/clients/${cid}/`)) continue;
-      const ids = z.union([z.string().transform((id) => [id]), z.array(z.string())]).safeParse(record.responseBody);
-      for (const id of ids.data ?? []) if (!start.notThese.includes(id)) answers.add(id);
-    }
+    const { body } = await rest.write(context, { ...call, answer: z.record(z.string(), z.unknown()).nullish() });
+    if (body?.[id] !== false) return;
+    refusal = refused(`the backup system ${rest.manager.name} did not ${purpose}`);
   } catch (error) {
-    // The audit is for administrators; whoever may not read it keeps the doubt.
-    if (error instanceof ExternalSystemError && !error.transient) return undefined;
-    if (error instanceof ExternalSystemError && error.kind === 'LOGIN_REFUSED') return undefined;
-    throw error;
+    if (!(error instanceof ExternalSystemError) || error.kind !== 'REFUSED') throw error;
+    refusal = error;
   }
-  const [only] = answers;
-  return answers.size === 1 ? only : undefined;
+  const now = await lookAfter(refusal, () => activities.session(context, vendorSessionId));
+  if (now !== undefined && !now.isCanceling && !sessionEnded(now.report.state)) throw refusal;
 }

@@ -83,18 +83,26 @@ export function sessionState(activityState: string | null | undefined): SessionS
 /** Who began an activity; `UNCLEAR` when its type does not say. */
 export type Origin = 'SCHEDULE' | 'ON_DEMAND' | 'UNCLEAR';
 
+/** What an activity says of what it is. */
+export interface ActivityWords {
+  readonly type?: string | null | undefined;
+  readonly pluginName?: string | null | undefined;
+}
+
 /**
- * What an activity is, or `undefined` for what is neither a backup nor a restore (replication, validation, migration).
- * `Activity.type` is free text: the swagger's one example is `On-Demand Backup`; `Scheduled Backup` and `Restore` are
- * the words that Avamar's administration shows.
+ * What an activity is, or `undefined` for what is no session (validation, migration, tiering). `Activity.type` is free
+ * text: the swagger's one example is `On-Demand Backup`; `Scheduled Backup` and `Restore` are the words that Avamar's
+ * administration shows. What copies backups is the plug-in `Replicate`, whatever the type is called.
  */
 export function activityKind(
-  type: string | null | undefined,
+  activity: ActivityWords,
 ): { readonly kind: SessionKind; readonly origin: Origin } | undefined {
-  const words = (type ?? '').toLowerCase();
-  if (/validat|replic|migrat|tier/.test(words)) return undefined;
+  const words = (activity.type ?? '').toLowerCase();
+  if (/validat|migrat|tier/.test(words)) return undefined;
+  const origin = words.includes('scheduled') ? 'SCHEDULE' : words.includes('on-demand') ? 'ON_DEMAND' : 'UNCLEAR';
+  if (words.includes('replic') || activity.pluginName?.toLowerCase() === 'replicate') {
+    return { kind: 'REPLICATION', origin };
+  }
   if (words.includes('restore')) return { kind: 'RESTORE', origin: 'ON_DEMAND' };
-  if (!words.includes('backup')) return undefined;
-  if (words.includes('scheduled')) return { kind: 'BACKUP', origin: 'SCHEDULE' };
-  return { kind: 'BACKUP', origin: words.includes('on-demand') ? 'ON_DEMAND' : 'UNCLEAR' };
+  return words.includes('backup') ? { kind: 'BACKUP', origin } : undefined;
 }

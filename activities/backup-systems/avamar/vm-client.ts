@@ -3,20 +3,18 @@
  * new entity and becomes a new client, while the old one keeps its backups.
  * @module
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
-import { type CallContext, ExternalSystemError } from '../../calls.ts';
+import type { CallContext } from '../../calls.ts';
 import type { ProtectedVm } from '../backup-system.ts';
-import type { AvamarConfig } from './config.ts';
 import { lookAfter } from '../look-after.ts';
+import { makeClient, unknownEnd } from './client-task.ts';
+import type { AvamarConfig } from './config.ts';
 import { isAbsent, refused } from './refusal.ts';
 import type { AvamarRest } from './rest.ts';
 
-/** A task is looked at ever more rarely, between these. Milliseconds. */
-const FIRST_POLL_MS = 100;
-const LONGEST_POLL_MS = 2_000;
-/** After this time the task goes on without us; the next attempt finds the client that it made. Milliseconds. */
-const TASK_LIMIT_MS = 120_000;
+/** Avamar's own clients, and those that were retired: these keep their backups and can make no more. */
+const RETIRED_DOMAINS = ['/MC_RETIRED', '/MC_SYSTEM'];
+const isRetiredDomain = (domain: string): boolean => RETIRED_DOMAINS.some((one) => `${domain}/`.startsWith(`${one}/`));
 
 const VCenter = z.object({ cid: z.string(), name: z.string(), domain: z.string() });
 type VCenter = z.infer<typeof VCenter>;
@@ -31,21 +29,14 @@ const Entity = z.object({
 });
 type Entity = z.infer<typeof Entity>;
 
-const TaskError = z.object({ message: z.string().nullish() });
-/** `Task«List«RequestResult»»`: each VM may have failed for itself. */
-const Task = z.object({
-  id: z.string(),
-  done: z.boolean(),
-  error: TaskError.nullish(),
-  result: z.array(z.object({ success: z.boolean(), error: TaskError.nullish() })).nullish(),
-});
-type Task = z.infer<typeof Task>;
+const Client = z.object({ domainFqdn: z.string().nullish(), restoreOnly: z.boolean().nullish() });
 
 /** A VM where Avamar sees it. */
 export interface VmEntity {
   readonly entityId: string;
   readonly name: string;
   readonly vcenter: VCenter;
+  /** The client that backs it up; one that was retired does not. */
   readonly cid: string | undefined;
   readonly pluginNumber: number;
   /** Files of the VM's disks by their labels. */
@@ -67,7 +58,9 @@ export async function vmEntity(
   const entityId = `VirtualMachine:${vm.hypervisorRef}`;
   const vcenters: VCenter[] = [];
   const list = { path: '/virtualcenters', query: { domain: '/', recursive: 'true' }, purpose: 'list its vCenters' };
-  for await (const vcenter of rest.items(context, { ...list, item: VCenter })) vcenters.push(vcenter);
+  for await (const vcenter of rest.items(context, { ...list, item: VCenter })) {
+    if (!isRetiredDomain(vcenter.domain)) vcenters.push(vcenter);
+  }
 
   let seen = await lookIn(rest, context, vcenters, entityId, vm.name);
   if (seen.length === 0) {
@@ -94,7 +87,7 @@ export async function vmEntity(
     entityId,
     name: entity.name,
     vcenter,
-    cid: entity.cid === '' || entity.cid === null ? undefined : entity.cid,
+    cid: await activeClient(rest, context, entity.cid, vm.name),
     pluginNumber: /windows/i.test(entity.guestOS ?? '') ? config.plugins.windows : config.plugins.linux,
     diskFiles: new Map(files.filter(([label, file]) => label !== '' && file !== '')),
   };
@@ -120,6 +113,28 @@ async function lookIn(
   return seen;
 }
 
+/** The client of an entity, unless it is none that makes backups. */
+async function activeClient(
+  rest: AvamarRest,
+  context: CallContext,
+  cid: string | null | undefined,
+  name: string,
+): Promise<string | undefined> {
+  if (cid === null || cid === undefined || cid === '') return undefined;
+  const call = {
+    method: 'GET',
+    path: `/clients/${encodeURIComponent(cid)}`,
+    purpose: `look at the client of ${name}`,
+  } as const;
+  try {
+    const { domainFqdn, restoreOnly } = (await rest.read(context, { ...call, answer: Client })).body;
+    return restoreOnly === true || isRetiredDomain(domainFqdn ?? '') ? undefined : cid;
+  } catch (error) {
+    if (isAbsent(error)) return undefined;
+    throw error;
+  }
+}
+
 /**
  * The VM's entity with its client, which is made when there is none.
  * @param before the entity as it was found.
@@ -136,54 +151,16 @@ export async function vmClient(
   const look = () => vmEntity(rest, config, context, vm);
   let failure: unknown;
   try {
-    await makeClient(rest, config, context, before);
+    const { entityId, vcenter } = before;
+    const domain = config.clientDomain ?? vcenter.domain;
+    await makeClient(rest, config, context, { name: before.name, entityId, vcenterCid: vcenter.cid, domain });
   } catch (error) {
     // Whatever the task said: what counts is whether the VM is a client now.
     failure = error;
   }
   const after = await (failure === undefined ? look() : lookAfter(failure, look));
   if (after.cid !== undefined) return { ...after, cid: after.cid };
-  throw failure ?? lost(rest, `did not show ${vm.name} as a client after it had made it one`);
-}
-
-async function makeClient(
-  rest: AvamarRest,
-  config: AvamarConfig,
-  context: CallContext,
-  entity: VmEntity,
-): Promise<void> {
-  const purpose = `make ${entity.name} a client`;
-  const json = {
-    domain: config.clientDomain ?? entity.vcenter.domain,
-    entityIds: [entity.entityId],
-    cbtEnabled: true,
-    viewType: 'VM_TEMPLATE',
-  };
-  const path = `/virtualcenters/${encodeURIComponent(entity.vcenter.cid)}/clients`;
-  let task: Task = (await rest.write(context, { method: 'POST', path, json, purpose, answer: Task })).body;
-  const poll = { method: 'GET', path: `/tasks/${encodeURIComponent(task.id)}`, purpose, answer: Task } as const;
-  let waited = 0;
-  for (let pause = FIRST_POLL_MS; !task.done; pause = Math.min(2 * pause, LONGEST_POLL_MS)) {
-    if (waited >= TASK_LIMIT_MS) throw lost(rest, `is still at work after ${TASK_LIMIT_MS / 1_000} s to ${purpose}`);
-    await sleep(pause, undefined, { signal: context.signal }).catch(() => context.signal.throwIfAborted());
-    waited += pause;
-    task = (await rest.read(context, poll)).body;
-  }
-  const failed = task.error ?? task.result?.find((one) => !one.success)?.error;
-  if (failed === undefined || failed === null) return;
-  const words = failed.message ?? 'no reason given';
-  throw new ExternalSystemError({
-    // The task as a whole fails when its vCenter is away; one VM in it fails for a reason of its own.
-    kind: task.error == null ? 'REFUSED' : 'FAILED',
-    system: 'BACKUP_SYSTEM',
-    message: `the backup system ${rest.manager.name} refused to ${purpose}: ${words}`,
-    vendorMessage: words,
-  });
-}
-
-function lost(rest: AvamarRest, what: string): ExternalSystemError {
-  const message = `the backup system ${rest.manager.name} ${what}`;
-  return new ExternalSystemError({ kind: 'NO_ANSWER', system: 'BACKUP_SYSTEM', message });
+  throw failure ?? unknownEnd(rest, `did not show ${vm.name} as a client after it had made it one`);
 }
 
 /**

@@ -49,10 +49,10 @@ test.each([
     '/configurations/0/type',
   ],
   [
-    'a subtype that the plugin has not',
+    'a backup at a date without the date',
     { configurations: [{ type: 'COMPLETE', subtype: 'DEFINED_HOUR' }] },
-    'BACKUP_NON_VALID_PERIOD',
-    '/configurations/0/subtype',
+    'BACKUP_TIME_NOT_INDICATED',
+    '/configurations/0/time',
   ],
   [
     'a time that is none',

@@ -7,6 +7,7 @@ import {
   closeIntents,
   settleNamedWrite,
   unsettledNamedWrite,
+  unsettledNames,
   vmsWithOpenIntent,
 } from '../../../db/intents.ts';
 import { requestOperation } from '../../../db/operations.ts';
@@ -121,4 +122,17 @@ test('it is no start of a session: nobody waits for one because of it', async ()
   await beginNamedWrite(db, write(), by);
   expect(await claimedIntent(db, by.operationId)).toBeUndefined();
   expect(await vmsWithOpenIntent(db, managers[0])).toEqual(new Set());
+});
+
+test('the names of one virtual machine that begin in a way are found, until they are settled', async () => {
+  const names = (prefix: string, managerId = managers[0]) => unsettledNames(db, { vmId, managerId, prefix });
+  await beginNamedWrite(db, write({ name: 'groups of_a' }), by);
+  await beginNamedWrite(db, write({ name: 'groups of_b', managerId: managers[1] }), by);
+  expect(await names('groups of')).toEqual(['groups of_a']);
+  expect(await names('groups ofX')).toEqual([]);
+  expect(await names('groups', managers[1])).toEqual(['groups of_b']);
+  await closeIntents(db, by.operationId);
+  expect(await names('groups of')).toEqual(['groups of_a']);
+  await settleNamedWrite(db, write({ name: 'groups of_a' }), 'ABSENT');
+  expect(await names('groups of')).toEqual([]);
 });

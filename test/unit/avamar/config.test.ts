@@ -22,7 +22,7 @@ describe('the configuration of the Avamar plugin', () => {
   test('takes YAML or JSON and fills in what is left out', () => {
     expect(loadAvamarConfig(file('marker: acme\nunlessChosen:\n  time: "01:30"\n'))).toMatchObject({
       marker: 'acme',
-      unlessChosen: { time: '01:30', everyHours: 6, day: 'SUNDAY' },
+      unlessChosen: { time: '01:30', everyHours: 6, day: 'SUNDAY', monthDay: 1 },
     });
     expect(loadAvamarConfig(file('{"windowHours": 4}'))).toMatchObject({ windowHours: 4 });
     expect(loadAvamarConfig(file(''))).toMatchObject({ marker: 'holdfast' });
@@ -34,6 +34,20 @@ describe('the configuration of the Avamar plugin', () => {
     expect(() => loadAvamarConfig(file('markr: acme'))).toThrow(/markr/);
     expect(() => loadAvamarConfig(file('[1'))).toThrow(/avamar\.yaml cannot be read/);
     expect(() => loadAvamarConfig(join(folder, 'missing.yaml'))).toThrow(/missing\.yaml cannot be read/);
+  });
+});
+
+describe('the day of the month', () => {
+  const monthDay = (written: string) => loadAvamarConfig(file(`unlessChosen: { monthDay: ${written} }`));
+
+  test.each(['1', '28', 'last'])('can be %s', (written) => {
+    expect(String(monthDay(written).unlessChosen.monthDay)).toBe(written);
+  });
+
+  test.each(['0', '29', '30', '31', '1.5', 'first'])('cannot be %s, and the reason is told', (written) => {
+    expect(() => monthDay(written)).toThrow(
+      /unlessChosen\.monthDay: write 1 to 28, or last: not every month has a 29th/,
+    );
   });
 });
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { namePrefix, objectName } from '../../../activities/backup-systems/avamar/names.ts';
+import { isMade, namePrefix, objectName } from '../../../activities/backup-systems/avamar/names.ts';
 
 const VM = '0198a1b2-0000-7000-8000-0123456789ab';
 
@@ -21,5 +21,14 @@ describe('names of what Holdfast makes in Avamar', () => {
   test('differ for codes that differ only in what was replaced or cut off', () => {
     const codes = ['a/b', 'a-b', 'a_b', `${'c'.repeat(60)}1`, `${'c'.repeat(60)}2`];
     expect(new Set(codes.map((code) => objectName('holdfast', VM, code, 'DAILY'))).size).toBe(codes.length);
+  });
+
+  test('are told from names that only look like them', () => {
+    expect(isMade('holdfast', objectName('holdfast', VM, 'GOLD', 'DAILY'))).toBe(true);
+    expect(
+      ['holdfast-gold', `other-${VM}-GOLD`, `holdfast-${VM}`, `holdfasts-${VM}-GOLD`].filter((name) =>
+        isMade('holdfast', name),
+      ),
+    ).toEqual([]);
   });
 });

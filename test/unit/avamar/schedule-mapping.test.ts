@@ -1,12 +1,13 @@
+import { DateTime } from 'luxon';
 import { describe, expect, test } from 'vitest';
 import { loadAvamarConfig } from '../../../activities/backup-systems/avamar/config.ts';
 import { plannedBackups } from '../../../activities/backup-systems/avamar/schedule-mapping.ts';
-import type { BackupSchedule, ScheduledBackup, ScheduledPolicy } from '../../../domain/schedules.ts';
+import type { ScheduledBackup, ScheduledPolicy } from '../../../domain/schedules.ts';
 
 const config = loadAvamarConfig(undefined);
 const VM = '0198a1b2-0000-7000-8000-0123456789ab';
 
-function scheduleOf(backup: Partial<ScheduledBackup>, policy: Partial<ScheduledPolicy> = {}): BackupSchedule {
+function policyOf(backup: Partial<ScheduledBackup>, policy: Partial<ScheduledPolicy> = {}): ScheduledPolicy {
   const settled: ScheduledBackup = {
     type: 'COMPLETE',
     subtype: 'DAILY',
@@ -16,9 +17,11 @@ function scheduleOf(backup: Partial<ScheduledBackup>, policy: Partial<ScheduledP
     ...backup,
   };
   const whole = { policyId: 'p1', code: 'GOLD', name: 'Gold', replication: false, timeZone: 'Europe/Madrid' };
-  return { managerId: 'm1', policies: [{ ...whole, retentionDays: 30, backups: [settled], ...policy }] };
+  return { ...whole, retentionDays: 30, backups: [settled], ...policy };
 }
-const recurrence = (backup: Partial<ScheduledBackup>) => plannedBackups(config, VM, scheduleOf(backup))[0]?.recurrence;
+const planned = (backup: Partial<ScheduledBackup>, policy: Partial<ScheduledPolicy> = {}) =>
+  plannedBackups(config, VM, policyOf(backup, policy))[0];
+const recurrence = (backup: Partial<ScheduledBackup>) => planned(backup)?.recurrence;
 
 describe('a schedule in Avamar', () => {
   test('HOURLY runs every n hours from midnight', () => {
@@ -54,12 +57,47 @@ describe('a schedule in Avamar', () => {
     });
   });
 
-  test('MONTHLY runs on the first day of every month', () => {
+  test('MONTHLY runs on the first day of every month, or on the one that the configuration names', () => {
     expect(recurrence({ subtype: 'MONTHLY', time: '04:00' })).toEqual({
       recurrenceEnum: 'Monthly',
       startTime: '04:00',
       monthlyData: { typeEnum: 'NthDay', nthDay: '1' },
     });
+    for (const monthDay of [28, 'last'] as const) {
+      const named = { ...config, unlessChosen: { ...config.unlessChosen, monthDay } };
+      const [plan] = plannedBackups(named, VM, policyOf({ subtype: 'MONTHLY', time: '04:00' }));
+      expect(plan?.recurrence.monthlyData).toEqual({ typeEnum: 'NthDay', nthDay: String(monthDay) });
+    }
+  });
+
+  test('DEFINED_HOUR runs at its moment, and is over before the same time of the next day', () => {
+    expect(planned({ subtype: 'DEFINED_HOUR', time: '2026-07-31T22:30' })).toMatchObject({
+      once: new Date('2026-07-31T20:30:00Z'),
+      recurrence: {
+        recurrenceEnum: 'Daily',
+        startTime: '22:30',
+        dailyData: { timesOfDay: ['22:30'] },
+        postponeUntilDate: '2026-07-30T22:00:00.000Z',
+        endDate: '2026-08-01T20:29:00.000Z',
+      },
+    });
+  });
+
+  test.each([
+    ['at midnight', '2026-05-01T00:00', 'Europe/Madrid'],
+    ['on the day that has 23 hours', '2026-03-29T12:00', 'Europe/Madrid'],
+    ['on the day before it, at the time that it leaves out', '2026-03-28T02:30', 'Europe/Madrid'],
+    ['at the time that is left out', '2026-03-29T02:30', 'Europe/Madrid'],
+    ['at the time that comes twice', '2026-10-25T02:30', 'Europe/Madrid'],
+    ['in a zone of half hours', '2026-04-04T23:59', 'Australia/Lord_Howe'],
+    ['on the last day of a year', '2026-12-31T23:59', 'Pacific/Auckland'],
+  ])('DEFINED_HOUR %s is in force at that run of its time and at no other', (_, time, timeZone) => {
+    const plan = planned({ subtype: 'DEFINED_HOUR', time }, { timeZone });
+    const [hour = 0, minute = 0] = (plan?.recurrence.startTime ?? '').split(':').map(Number);
+    const day = DateTime.fromISO(time.slice(0, 10), { zone: timeZone });
+    const runs = [-2, -1, 0, 1, 2].map((days) => day.plus({ days }).set({ hour, minute }).toMillis());
+    const [from, to] = [plan?.recurrence.postponeUntilDate, plan?.recurrence.endDate].map((at) => Date.parse(at ?? ''));
+    expect(runs.filter((run) => run >= (from ?? 0) && run <= (to ?? 0))).toEqual([plan?.once?.getTime()]);
   });
 
   test('values that the policy leaves to the backup system come from the configuration', () => {
@@ -69,12 +107,12 @@ describe('a schedule in Avamar', () => {
   });
 
   test('keeps the zone, the retention and the disks, and has one entry for each backup', () => {
-    const one = scheduleOf({ disks: ['Hard disk 2'] }, { timeZone: 'Asia/Tokyo', retentionDays: 7 });
+    const one = policyOf({ disks: ['Hard disk 2'] }, { timeZone: 'Asia/Tokyo', retentionDays: 7 });
     expect(plannedBackups(config, VM, one)).toMatchObject([
       { timeZoneId: 'Asia/Tokyo', retentionDays: 7, disks: ['Hard disk 2'] },
     ]);
-    const backups = scheduleOf({}).policies[0]?.backups ?? [];
-    const two = scheduleOf({}, { backups: [...backups, { ...backups[0]!, subtype: 'MONTHLY' }] });
+    const { backups } = policyOf({});
+    const two = policyOf({}, { backups: [...backups, { ...backups[0]!, subtype: 'MONTHLY' }] });
     expect(plannedBackups(config, VM, two).map(({ name }) => name)).toEqual([
       `holdfast-${VM}-GOLD-daily`,
       `holdfast-${VM}-GOLD-monthly`,
@@ -83,12 +121,13 @@ describe('a schedule in Avamar', () => {
 
   test('what Avamar cannot do is refused with the policy named', () => {
     const impossible = [
-      scheduleOf({ subtype: 'DEFINED_HOUR', time: '2026-01-01T10:00' }),
-      scheduleOf({ type: 'SNAPSHOT' }),
-      scheduleOf({}, { replication: true }),
+      policyOf({ subtype: 'DEFINED_HOUR' }),
+      policyOf({ subtype: 'DEFINED_HOUR', time: '2026-01-01T10:00' }, { timeZone: 'Mars/Olympus' }),
+      policyOf({ type: 'SNAPSHOT' }),
+      policyOf({}, { replication: true }),
     ];
-    for (const schedule of impossible) {
-      expect(() => plannedBackups(config, VM, schedule)).toThrow(
+    for (const policy of impossible) {
+      expect(() => plannedBackups(config, VM, policy)).toThrow(
         expect.objectContaining({ kind: 'REFUSED', message: expect.stringContaining('GOLD') }),
       );
     }

@@ -38,6 +38,7 @@ describe('a policy can be saved', () => {
 
   test('once, at a date, where the plugin can', () => {
     expect(problems({ subtype: 'DEFINED_HOUR', time: fixed('2026-03-29T02:30') }, everySubtype)).toEqual([]);
+    expect(problems({ subtype: 'DEFINED_HOUR', time: { mode: 'define_in_vm' } }, everySubtype)).toEqual([]);
   });
 
   test('with replication, where the plugin can', () => {
@@ -48,11 +49,7 @@ describe('a policy can be saved', () => {
 describe('a policy that could never be scheduled is refused, with the field named', () => {
   test.each<[string, Partial<PolicyConfiguration>, string]>([
     ['a type the plugin does not make', { type: 'SNAPSHOT' }, 'BACKUP_NON_VALID_TYPE at /configurations/0/type'],
-    [
-      'a subtype it does not offer',
-      { subtype: 'DEFINED_HOUR' },
-      'BACKUP_NON_VALID_PERIOD at /configurations/0/subtype',
-    ],
+    ['once, without a date', { subtype: 'DEFINED_HOUR' }, 'BACKUP_TIME_NOT_INDICATED at /configurations/0/time'],
     ['a time that is none', { time: fixed('24:00') }, 'BACKUP_INVALID_DATE_FORMAT at /configurations/0/time'],
     ['no hours at all', { subtype: 'HOURLY', time: fixed('0') }, 'BACKUP_INVALID_HOURLY at /configurations/0/time'],
     ['a day of hours', { subtype: 'HOURLY', time: fixed('24') }, 'BACKUP_INVALID_HOURLY at /configurations/0/time'],
