@@ -54,9 +54,9 @@ export function avamarPlugin(options: { readonly clock: () => Date; readonly con
 function avamarSystem({ rest, activities }: Server, config: AvamarConfig, clock: () => Date): BackupSystem {
   return {
     quietPeriodMs: QUIET_PERIOD_MS,
-    check: (context, policyCodes) => check(rest, clock, context, policyCodes),
+    check: (context, policyCodes) => check(rest, config, clock, context, policyCodes),
     serverTime: (context) => serverTime(rest, context),
-    applySchedule: (context, vm, schedule) => applySchedule(rest, config, context, vm, schedule),
+    applySchedule: (context, vm, schedule, previous) => applySchedule(rest, config, context, vm, schedule, previous),
     removeSchedule: (context, vm, ref) => removeSchedule(rest, config, context, vm, ref),
     startBackup: (context, vm, how) => startBackup(rest, config, context, vm, how),
     startReplication: (context, vm, backup) => startReplication(rest, activities, config, context, vm, backup),

@@ -42,7 +42,6 @@ export interface PlannedBackup {
  */
 export function plannedBackups(config: AvamarConfig, vmId: string, policy: ScheduledPolicy): PlannedBackup[] {
   const { policyId, code: policyCode, timeZone: timeZoneId, retentionDays } = policy;
-  if (policy.replication) throw refused(`policy ${policyCode}: replication is not offered by the Avamar plugin`);
   return policy.backups.map((backup) => {
     refuseOtherTypes(policy, backup);
     return {

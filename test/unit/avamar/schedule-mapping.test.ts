@@ -124,7 +124,6 @@ describe('a schedule in Avamar', () => {
       policyOf({ subtype: 'DEFINED_HOUR' }),
       policyOf({ subtype: 'DEFINED_HOUR', time: '2026-01-01T10:00' }, { timeZone: 'Mars/Olympus' }),
       policyOf({ type: 'SNAPSHOT' }),
-      policyOf({}, { replication: true }),
     ];
     for (const policy of impossible) {
       expect(() => plannedBackups(config, VM, policy)).toThrow(
