@@ -22,7 +22,7 @@ export function readConfigFile<T extends z.ZodType>(path: string | undefined, sh
     content = parse(text, { prettyErrors: false }) ?? {};
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
-    throw new Error(`${path} cannot be read: ${why}${placeOf(cause, text)}`);
+    throw new Error(`${path} cannot be read: ${why}${placeOf(cause, text)}`, { cause });
   }
   const checked = shape.safeParse(content);
   if (checked.success) return checked.data;
