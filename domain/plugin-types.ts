@@ -59,7 +59,7 @@ export const AVAMAR: BackupPluginType = {
     listResults: true,
     checkExpired: true,
     cancel: true,
-    replication: false,
+    replication: true,
   },
   constraints: {
     endpoint: 'MANDATORY',

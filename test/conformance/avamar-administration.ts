@@ -16,6 +16,10 @@ export interface AvamarAdministration {
   /** Everything that schedules something, by kind; what Avamar brings along is left out. */
   inventory(): Promise<Record<'groups' | 'schedules' | 'retentions' | 'datasets', Thing[]>>;
   clients(): Promise<Thing[]>;
+  /** The replication groups whose names begin so. */
+  replicationGroups(prefix: string): Promise<Thing[]>;
+  /** Makes a replication destination. @returns its id. */
+  destination(name: string): Promise<string>;
 }
 
 /**
@@ -78,6 +82,14 @@ export async function avamarAdministration(
   return {
     call,
     clients: () => all('/clients'),
+    replicationGroups: async (prefix) =>
+      (await all('/replication/groups')).filter(({ name }) => name.startsWith(prefix)),
+    async destination(name) {
+      const flag = { flagId: 'dstaddr', name: 'dstaddr', value: `${name}.test`, type: 'string' };
+      const configFlags = [{ ...flag, pluginNumber: 1008, command: 'REPL_CONFIG' }];
+      const asked = { name, encryption: 'HIGH', pluginNumber: 1008, configFlags };
+      return ((await call('POST', '/replication/destinations', asked)) as Thing).id;
+    },
     async inventory() {
       const [groups, schedules, retentions, datasets] = await Promise.all([
         made('/groups'),

@@ -18,7 +18,7 @@ const CREDENTIALS = { user: 'MCUser', password: new Secret('avamar-simulator') }
 /** Ends of the activities that the console decides. */
 const ENDINGS = { WARNING: 'PARTIAL_SUCCESS', FAILED: 'FAILURE' } as const;
 
-const PROTOCOL: Protocol = {
+export const PROTOCOL: Protocol = {
   api: '/api/v1',
   login: /^\w+ \/api\/(v1\/oauth2\/clients|oauth\/token)/,
   harmless: /^POST \/api\/v1\/virtualcenters\/[^/]+\/sync/,

@@ -14,7 +14,7 @@ import type { AvamarRest } from './rest.ts';
 import { type AnsweredStart, answeredStarts } from './rest-audit.ts';
 
 /**
- * - The audit names one activity as the answer to us: that one, or `AMBIGUOUS` while the list does not show it.
+ * - The audit names one activity as the answer to us: that one, or `AMBIGUOUS` while Avamar does not show it.
  * - It names several: `AMBIGUOUS`.
  * - It names none: what it gives to others is not ours, and what it says nothing of is `AMBIGUOUS`; a record that is
  *   written late decides it at a later look.
@@ -36,13 +36,14 @@ export async function findSession(
 
   const answered = (isOurs: boolean): Set<string> =>
     new Set(starts.filter((one) => one.isOurs === isOurs && isSubject(one, start)).flatMap((one) => one.activityIds));
-  const ours = [...answered(true)].filter(isNew);
-  const [only] = ours;
-  if (only !== undefined) {
-    if (ours.length > 1) return 'AMBIGUOUS';
-    const session = await activities.session(context, only);
-    return session !== undefined && mayBe(session, start) ? session.report : 'AMBIGUOUS';
+  const ours: AvamarSession[] = [];
+  for (const id of [...answered(true)].filter(isNew)) {
+    const session = await activities.session(context, id);
+    if (session === undefined) return 'AMBIGUOUS';
+    if (mayBe(session, start)) ours.push(session);
   }
+  const [only] = ours;
+  if (only !== undefined) return ours.length === 1 ? only.report : 'AMBIGUOUS';
   const others = answered(false);
   return possible.every((one) => others.has(one.report.vendorSessionId)) ? 'NONE' : 'AMBIGUOUS';
 }
@@ -58,7 +59,10 @@ function labelOf({ kind, vendorBackupId, vendorVmRef }: LostStart): string | und
   return kind === 'BACKUP' || vendorBackupId === null ? undefined : partsOf(vendorBackupId, vendorVmRef).labelNumber;
 }
 
-/** Whether an answered request was for the same. A restore may be of an older client of the VM. */
+/**
+ * Whether an answered request may have been for the same. A restore may be of a backup of an older client, whose id is
+ * not known here: which VM it restores into, its session tells.
+ */
 function isSubject(one: AnsweredStart, start: LostStart): boolean {
   if (start.kind === 'BACKUP') return one.labelNumber === undefined && one.cid === start.vendorVmRef;
   return one.labelNumber !== undefined && one.labelNumber === (labelOf(start) ?? one.labelNumber);

@@ -4,6 +4,8 @@
  * @module
  */
 import { z } from 'zod';
+import type { ScheduleRef } from '../../../db/columns.ts';
+import { sessionEnded } from '../../../domain/results.ts';
 import { type CallContext, ExternalSystemError } from '../../calls.ts';
 import type { AvamarConfig } from './config.ts';
 import { SCHEDULES, type Schedule, type Wanted } from './kinds.ts';
@@ -12,7 +14,6 @@ import { ensureThing, isThere, type Kind, removeThing, thingsNamed } from './nam
 import { isAbsent, refused } from './refusal.ts';
 import { ensureDestination, type ReplicationPlan } from './replication-target.ts';
 import type { AvamarRest } from './rest.ts';
-import { sessionEnded } from '../../../domain/results.ts';
 import { sessionState } from './states.ts';
 
 /** Both clocks of a backup are known to the second at least. Milliseconds. */
@@ -55,38 +56,44 @@ export async function groupMembers(rest: AvamarRest, context: CallContext, group
 }
 
 /** The group that copies a VM's backups by schedule, as it was made. */
-export const MadeReplication = z.object({ groupId: z.string(), name: z.string() });
+const MadeReplication = z.object({ groupId: z.string(), name: z.string() });
 export type MadeReplication = z.infer<typeof MadeReplication>;
 
-const scheduledName = (config: AvamarConfig, vmId: string): string => `${namePrefix(config.marker, vmId)}replication`;
 const oncePrefix = (config: AvamarConfig, vmId: string): string => `${namePrefix(config.marker, vmId)}replicate-`;
+
+/** What `applyReplication` has made, as `ScheduleRef` keeps it. */
+export function madeReplication(ref: ScheduleRef | undefined): MadeReplication | null {
+  return MadeReplication.safeParse(ref?.['replication']).data ?? null;
+}
 
 /**
  * Makes the VM's backups be copied by schedule, or not with no plan.
  * @param cid the client that the VM is now; others that it was keep the copies that they have.
+ * @param previous what an earlier call returned for this VM.
  */
 export async function applyReplication(
   rest: AvamarRest,
   config: AvamarConfig,
   context: CallContext,
-  vmId: string,
-  cid: string,
+  vm: { readonly id: string; readonly name: string; readonly cid: string },
   plan: ReplicationPlan | undefined,
+  previous: MadeReplication | null,
 ): Promise<MadeReplication | null> {
-  const found = await thingsNamed(rest, context, REPLICATION_GROUPS, namePrefix(config.marker, vmId));
-  const name = scheduledName(config, vmId);
   if (plan === undefined) {
-    await removeGroups(rest, config, context, vmId, found);
+    await removeReplication(rest, config, context, vm, previous);
     return null;
   }
+  const found = await thingsNamed(rest, context, REPLICATION_GROUPS, namePrefix(config.marker, vm.id));
+  const name = `${namePrefix(config.marker, vm.id)}replication`;
   const destinationServerId = await ensureDestination(rest, context, plan);
-  const wanted = wantedReplication(plan, { name, cid, destinationServerId, scheduleId: plan.scheduleId, only: null });
+  const { scheduleId } = plan;
+  const wanted = wantedReplication(plan, { name, cid: vm.cid, destinationServerId, scheduleId, only: null });
   const group = await ensureThing(rest, context, REPLICATION_GROUPS, found, wanted.json, wanted.same);
   await removeGroups(
     rest,
     config,
     context,
-    vmId,
+    vm.id,
     found.filter(({ id }) => id !== group.id),
   );
   return { groupId: group.id, name };
@@ -94,7 +101,7 @@ export async function applyReplication(
 
 /**
  * Removes the VM's replication groups; its copies stay.
- * @param made what `applyReplication` returned last, where that is known.
+ * @param made what `applyReplication` returned last.
  * @throws ExternalSystemError `REFUSED` when that group is there under another name: it would go on making copies.
  */
 export async function removeReplication(
@@ -104,7 +111,13 @@ export async function removeReplication(
   vm: { readonly id: string; readonly name: string },
   made: MadeReplication | null,
 ): Promise<void> {
-  const found = await thingsNamed(rest, context, REPLICATION_GROUPS, namePrefix(config.marker, vm.id));
+  const found = await thingsNamed(rest, context, REPLICATION_GROUPS, namePrefix(config.marker, vm.id)).catch(
+    (error: unknown) => {
+      // Who may not even look has made none, unless it is known that there was one.
+      if (made === null && error instanceof ExternalSystemError && error.status === 403) return [];
+      throw error;
+    },
+  );
   await removeGroups(rest, config, context, vm.id, found);
   if (made === null || found.some(({ id }) => id === made.groupId)) return;
   if (!(await isThere(rest, context, REPLICATION_GROUPS, made.groupId))) return;

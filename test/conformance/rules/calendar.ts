@@ -64,6 +64,17 @@ export function calendarRules(subject: Subject): CalendarRule[] {
       await expectRuns(backupOf('MONTHLY', { time: '22:45' }), zone, [next.set({ hour: 22, minute: 45 }).toMillis()]);
     });
   }
+  if (subtypes.includes('DEFINED_HOUR')) {
+    each('DEFINED_HOUR runs at its local date and never again', async ({ now, expectOnce }, zone) => {
+      for (const time of TIMES) {
+        const [hour, minute] = time.split(':').map(Number);
+        const day = DateTime.fromJSDate(await now(), { zone })
+          .plus({ days: 2 })
+          .startOf('day');
+        await expectOnce(day.set({ hour: hour ?? 0, minute: minute ?? 0 }));
+      }
+    });
+  }
   if (subtypes.includes('HOURLY')) {
     const holds = (world: PluginUnderTest) => calendarOf(world).expectHourly(6);
     rules.push({ name: 'schedule limits: HOURLY runs every so many hours', holds });
@@ -133,6 +144,31 @@ function calendarOf(world: PluginUnderTest) {
     return days.map((day) => day.toMillis()).filter((at) => at > from.toMillis() + 120_000);
   };
 
+  /** Follows a schedule past its one moment and for days after it, then asks for it as Holdfast may: again, and anew. */
+  async function expectOnce(at: DateTime): Promise<void> {
+    const vm = await world.machines.deploy('once');
+    const backup = backupOf('DEFINED_HOUR', { time: at.toFormat("yyyy-MM-dd'T'HH:mm") });
+    const schedule = scheduleOf(world.policyCode, [backup], { timeZone: at.zoneName ?? 'UTC' });
+    const ref = await world.connect().applySchedule(context, vm, schedule, undefined);
+    const since = await now();
+    const begun = async (): Promise<SessionReport[]> =>
+      (await world.connect().sessionsSince(context, since)).filter(({ vendorVmRef }) => vendorVmRef === ref.vmRef);
+    await goTo(at.toMillis() - 60_000);
+    expect(await begun(), `before ${at.toISO()}`).toEqual([]);
+    await goTo(at.toMillis() + 5_000);
+    const [session] = await until(world, begun, ({ length }) => length > 0);
+    expect(session).toMatchObject({ kind: 'BACKUP', scheduled: true });
+    for (let day = 1; day <= 3; day += 1) await goTo(at.plus({ days: day, minutes: 10 }).toMillis());
+    expect(await begun(), `days after ${at.toISO()}`).toHaveLength(1);
+
+    const again = await world.connect().applySchedule(context, vm, schedule, ref);
+    expect(await world.console.schedules(vm)).toEqual([]);
+    await world.connect().removeSchedule(context, vm, again);
+    await world.connect().applySchedule(context, { ...vm, vendorRefs: [ref.vmRef] }, schedule, undefined);
+    const late = world.connect().applySchedule(context, await world.machines.deploy('late'), schedule, undefined);
+    await expect(late).rejects.toMatchObject({ kind: 'REFUSED' });
+  }
+
   async function expectHourly(hours: number): Promise<void> {
     const vm = await world.machines.deploy('hourly');
     const schedule = scheduleOf(world.policyCode, [backupOf('HOURLY', { time: String(hours) })], { timeZone: 'UTC' });
@@ -148,5 +184,5 @@ function calendarOf(world: PluginUnderTest) {
     await world.connect().removeSchedule(context, vm, ref);
   }
 
-  return { now, goTo, expectRuns, expectHourly, beforeChange, daysFrom };
+  return { now, goTo, expectRuns, expectOnce, expectHourly, beforeChange, daysFrom };
 }

@@ -145,6 +145,13 @@ export function scheduleRules(world: () => PluginUnderTest, subject: Subject): v
     await expectRefused(vm, scheduleOf(world().policyCode, [backupOf(subtype, { time })]), subtype);
   });
 
+  test('what a schedule is made of is told: the policy, by what runs it', async () => {
+    const { vm, schedule, ref } = await ours('told');
+    const served = Object.values(ref.policies ?? {});
+    expect(new Set(served)).toEqual(new Set(schedule.policies.map(({ policyId }) => policyId)));
+    expect(served).toHaveLength((await world().console.schedules(vm)).length);
+  });
+
   test('a VM keeps its schedule when another one’s is changed or removed', async () => {
     const [kept, changed] = [await ours('kept'), await ours('changed-beside')];
     const before = await world().console.schedules(kept.vm);

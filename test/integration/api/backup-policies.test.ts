@@ -61,7 +61,6 @@ test.each([
     '/configurations/0/time',
   ],
   ['the same pair twice', { configurations: [DAILY, DAILY] }, 'BACKUP_NOT_UNIQUE', '/configurations/1/subtype'],
-  ['replication', { replication: true }, 'BACKUP_INVALID_REPLICATION_OPTION', '/replication'],
   ['a manager of nowhere', { managerId: crypto.randomUUID() }, 'BACKUP_MANAGER_NOT_FOUND', '/managerId'],
   ['a time zone that is none', { timeZone: 'Mars/Olympus' }, 'INVALID_REQUEST', '/timeZone'],
   ['an offset as time zone', { timeZone: '+01:00' }, 'INVALID_REQUEST', '/timeZone'],

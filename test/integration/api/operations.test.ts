@@ -219,11 +219,18 @@ test('a backup needs to know its policy', async () => {
   const path = `${vm.links.self}/backup`;
   const ambiguous = await api.send(enterprise.user, 'POST', path);
   expect([ambiguous.status, ambiguous.body.code]).toEqual([422, 'BACKUP_POLICY_AMBIGUOUS']);
-  const replicated = await api.send(enterprise.user, 'POST', path, { body: { policyId: first.id, replication: true } });
-  expect([replicated.status, replicated.body.code]).toEqual([422, 'BACKUP_INVALID_REPLICATION_OPTION']);
   const backup = await api.expectStatus(202, enterprise.user, 'POST', path, { body: { policyId: second.id } });
   expect(backup).toMatchObject({ kind: 'BACKUP', request: { policyId: second.id, managerId: manager.id } });
   expect(backup.steps[0]).toMatchObject({ name: 'REQUEST_BACKUP', manager: { id: manager.id, name: manager.name } });
+});
+
+test('a backup is copied to another system when that is asked for', async () => {
+  const policy = await newPolicy();
+  const vm = await newVm('ON', { backupPolicies: [{ policyId: policy.id }] });
+  const body = { replication: true };
+  const backup = await api.expectStatus(202, enterprise.user, 'POST', `${vm.links.self}/backup`, { body });
+  expect(backup).toMatchObject({ kind: 'BACKUP', request: { policyId: policy.id, replication: true } });
+  expect(backup.steps.at(-1)).toMatchObject({ name: 'REPLICATE', manager: { id: manager.id } });
 });
 
 test('results are listed with their copies, and say whether they can be restored', async () => {

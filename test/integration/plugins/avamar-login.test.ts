@@ -23,6 +23,76 @@ describe('a login', () => {
     await expect(world.connect().sessions(context, ['a'])).resolves.toEqual([]);
   });
 
+  /** Requests for tokens and registrations that these calls make. */
+  async function logins(calls: () => Promise<unknown>): Promise<{ tokens: number; registrations: number }> {
+    const count = async () => {
+      const made = Object.entries(await world.requests());
+      const of = (part: string) => made.reduce((sum, [key, number]) => sum + (key.includes(part) ? number : 0), 0);
+      return { tokens: of('/oauth/token'), registrations: of('/oauth2/clients') };
+    };
+    const before = await count();
+    await calls();
+    const after = await count();
+    return { tokens: after.tokens - before.tokens, registrations: after.registrations - before.registrations };
+  }
+  /** The token is refused from now on; a later one is accepted. */
+  const tokenEnds = (times: number) =>
+    world.fault({ method: 'GET', path: '/activities/a$', when: 'before', times, action: { status: 401, body: {} } });
+
+  test('registers the OAuth client once, not with each process or token', async () => {
+    await world.connect().sessions(context, ['a']);
+    const once = { tokens: 1, registrations: 0 };
+    expect(await logins(() => world.connect().sessions(context, ['a']))).toEqual(once);
+    const system = world.connect();
+    const twice = async () => {
+      await system.sessions(context, ['a']);
+      await system.sessions(context, ['a']);
+    };
+    expect(await logins(twice)).toEqual(once);
+  });
+
+  test('is one for all calls that are refused at the same time', async () => {
+    const system = world.connect();
+    await system.sessions(context, ['a']);
+    await tokenEnds(5);
+    const calls = Array.from({ length: 5 }, () => () => system.sessions(context, ['a']));
+    expect(await logins(() => Promise.all(calls.map((call) => call())))).toEqual({ tokens: 1, registrations: 0 });
+  });
+
+  test('that is refused at once again is not tried a second time', async () => {
+    const system = world.connect();
+    await system.sessions(context, ['a']);
+    await tokenEnds(10);
+    const call = () => expect(system.sessions(context, ['a'])).rejects.toMatchObject({ kind: 'LOGIN_REFUSED' });
+    expect(await logins(call)).toEqual({ tokens: 1, registrations: 0 });
+  });
+
+  test('is given up for now, and is not called refused, when the server is overloaded', async () => {
+    await world.fault({ method: 'POST', path: '/oauth/token$', when: 'before', times: 1, action: { status: 429 } });
+    const system = world.connect();
+    await expect(system.sessions(context, ['a'])).rejects.toMatchObject({ kind: 'FAILED', status: 429 });
+    await expect(system.sessions(context, ['a'])).resolves.toEqual([]);
+  });
+
+  test('asks once with a password that is wrong', async () => {
+    const body = { error: 'invalid_grant', error_description: 'Bad credentials' };
+    await world.fault({ method: 'POST', path: '/oauth/token$', when: 'before', action: { status: 400, body } });
+    const call = () =>
+      expect(world.connect().sessions(context, ['a'])).rejects.toMatchObject({
+        kind: 'LOGIN_REFUSED',
+        message: expect.stringContaining('Bad credentials'),
+      });
+    expect(await logins(call)).toEqual({ tokens: 1, registrations: 0 });
+  });
+
+  test('is made anew when the server says that the token has ended, whatever our clock says', async () => {
+    const system = world.connect();
+    await system.sessions(context, ['a']);
+    // The server's clock runs away: its tokens end, and that is learned from its refusal.
+    await world.advance(7_200);
+    await expect(system.sessions(context, ['a'])).resolves.toEqual([]);
+  });
+
   test('goes on after the password was changed', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'avamar-rotation-'));
     const options = { vcenterUrl: world.hypervisorUrl, stateFile: join(folder, 'state') };

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { BackupSystem, ResultReport } from '../../../activities/backup-systems/backup-system.ts';
 import { openContext } from '../../conformance/port-calls.ts';
-import { type AvamarWorld, daily, ended, scheduleOf, startAvamarWorld, until } from './avamar-world.ts';
+import { type AvamarWorld, ended, startAvamarWorld } from './avamar-world.ts';
 
 let world: AvamarWorld;
 let avamar: BackupSystem;
@@ -61,47 +61,130 @@ describe('a backup on demand', () => {
   });
 });
 
-describe('a start whose answer was lost', () => {
-  async function lostBackup(name: string) {
-    const vm = await world.deploy(name);
-    const cid = await avamar.vmReference(context, vm);
-    const start = { kind: 'BACKUP' as const, vendorVmRef: cid, vendorTime: await avamar.serverTime(context) };
-    await world.fault({
-      method: 'POST',
-      path: `/clients/${cid}/backup$`,
-      when: 'after',
-      times: 1,
-      action: { drop: true },
-    });
-    await expect(avamar.startBackup(context, vm, ALL)).rejects.toMatchObject({ kind: 'NO_ANSWER' });
-    return { vm, cid, start: { ...start, vendorBackupId: null, notThese: [] as string[] } };
+describe('a cancel', () => {
+  /** A backup that goes on until its time has passed. */
+  async function running(name: string): Promise<string> {
+    await world.settings({ backupSeconds: 1_000 });
+    const { vendorSessionId } = await avamar.startBackup(context, await world.deploy(name), ALL);
+    await world.settings({ backupSeconds: 0.2 });
+    return vendorSessionId;
   }
-  const atConsole = (cid: string) =>
-    world.atConsole('POST', `/clients/${cid}/backup`, { targets: [{ name: 'ALL', pluginNumber: 1016 }] }) as Promise<
-      string[]
-    >;
+  const refusing = (id: string) => ({ method: 'POST', path: `/${id}/cancel$`, when: 'before', times: 1, action: {} });
 
-  test('is not mistaken for a scheduled backup', async () => {
-    const { vm, cid, start } = await lostBackup('beside-schedule');
-    await avamar.applySchedule(context, vm, scheduleOf([daily('23:00')]), undefined);
-    const schedule = (await world.inventory()).schedules.find(({ name }) => name.includes(vm.id));
-    await world.atConsole('POST', `/schedules/run/${schedule?.id}`);
-    await until(
-      async () => (await avamar.sessionsSince(context, start.vendorTime)).filter((one) => one.vendorVmRef === cid),
-      (found) => found.length === 2,
-    );
-    expect(await avamar.findSession(context, start)).toMatchObject({ scheduled: false, vendorVmRef: cid });
+  test('stops the session, which says so when it has', async () => {
+    const id = await running('stopped');
+    await avamar.cancel(context, id);
+    await avamar.cancel(context, id);
+    await world.advance(60);
+    expect(await ended(avamar, context, id)).toMatchObject({ state: 'CANCELLED', vendorBackupId: null });
   });
 
-  test('is told from one that somebody began at the console by the audit, and not claimed without it', async () => {
-    const { cid, start } = await lostBackup('beside-console');
-    const [foreign = ''] = await atConsole(cid);
-    const found = await avamar.findSession(context, start);
-    expect(found).toMatchObject({ vendorVmRef: cid });
-    expect(found).not.toMatchObject({ vendorSessionId: foreign });
+  test('that Avamar does not obey is refused while the session goes on', async () => {
+    const id = await running('stubborn');
+    await world.fault({ ...refusing(id), action: { status: 200, body: { [id]: false } } });
+    await expect(avamar.cancel(context, id)).rejects.toMatchObject({ kind: 'REFUSED' });
+    const body = { code: 400, exception: 'X', message: 'Not now.', details: null, event: null };
+    await world.fault({ ...refusing(id), action: { status: 400, body } });
+    await expect(avamar.cancel(context, id)).rejects.toMatchObject({ kind: 'REFUSED', vendorMessage: 'Not now.' });
+    expect((await avamar.sessions(context, [id]))[0]).toMatchObject({ state: 'RUNNING' });
+  });
 
-    const body = { code: 403, exception: 'AccessDenied', message: 'No.', details: null, event: null };
-    await world.fault({ path: '/rest-audit', when: 'before', action: { status: 403, body } });
-    expect(await avamar.findSession(context, start)).toBe('AMBIGUOUS');
+  test('is as good as done when the session has ended meanwhile, or nobody knows it', async () => {
+    const id = await running('over');
+    await world.advance(2_000);
+    await ended(avamar, context, id);
+    await world.fault({ ...refusing(id), action: { status: 200, body: { [id]: false } } });
+    await avamar.cancel(context, id);
+    await avamar.cancel(context, 'nobody');
+    expect((await avamar.sessions(context, [id]))[0]).toMatchObject({ state: 'SUCCEEDED' });
+  });
+
+  test('whose answer was lost may have stopped it', async () => {
+    const id = await running('unheard');
+    await world.fault({ method: 'POST', path: `/${id}/cancel$`, when: 'after', times: 1, action: { drop: true } });
+    await expect(avamar.cancel(context, id)).rejects.toMatchObject({ kind: 'NO_ANSWER' });
+    await world.advance(60);
+    expect(await ended(avamar, context, id)).toMatchObject({ state: 'CANCELLED' });
+  });
+});
+
+describe('backups as Avamar lists them', () => {
+  const listed = async (...content: object[]): Promise<ResultReport[]> => {
+    const body = { content, number: 0, last: true, totalPages: 1, totalElements: content.length };
+    await world.fault({ method: 'GET', path: '/clients/c1/backups$', when: 'before', action: { status: 200, body } });
+    const found = await resultsOf(['c1']);
+    await world.noFaults();
+    return found;
+  };
+  const MADE = Date.parse('2026-03-01T10:00:00Z');
+  const DAY = 86_400_000;
+
+  test('have the same times whether the server counts seconds or milliseconds', async () => {
+    for (const unit of [1, 1_000]) {
+      const times = { creationTime: MADE / unit, expirationTime: (MADE + 7 * DAY) / unit };
+      expect(await listed({ labelNumber: 7, ...times })).toMatchObject([
+        { createdAt: new Date(MADE), copies: [{ vendorId: '7', expiresAt: new Date(MADE + 7 * DAY) }] },
+      ]);
+    }
+    expect(await listed({ labelNumber: '7', date: '2026-03-01T11:00:00+01:00', expirationTime: 0 })).toMatchObject([
+      { createdAt: new Date(MADE), sizeBytes: null, copies: [{ expiresAt: null, expiryEstimated: false }] },
+    ]);
+  });
+
+  test('have a copy for each place where they are', async () => {
+    const remote = { labelNumber: '101', location: 'Remote', destId: 'D1', expirationTime: MADE };
+    const backup = { labelNumber: '7', creationTime: MADE };
+    const places = async (one: object) =>
+      (await listed(one)).map(({ vendorBackupId, copies }) => [
+        vendorBackupId,
+        ...copies.map(({ location, vendorId }) => `${vendorId} at ${location}`),
+      ]);
+    expect(await places({ ...backup, location: 'Local', children: [remote] })).toEqual([
+      ['c1/7', '7 at Local', '101 at D1'],
+    ]);
+    expect(await places({ ...backup, location: '', localMissing: true, children: [remote] })).toEqual([
+      ['c1/7', '101 at D1'],
+    ]);
+    expect(await places({ ...backup, location: '', localMissing: true })).toEqual([['c1/7']]);
+    // Its number is the other server's, and there may be a backup of that number here.
+    expect(await places({ ...backup, ...remote })).toEqual([['c1/101@D1', '101 at D1']]);
+  });
+
+  test('of a client that was deleted are none, and of one that was retired are what it had', async () => {
+    const vm = await world.deploy('retired');
+    const { vendorVmRef, vendorSessionId } = await avamar.startBackup(context, vm, ALL);
+    const { vendorBackupId } = await ended(avamar, context, vendorSessionId);
+    const asked = { forceRetire: true };
+    await world.atConsole('POST', `/clients/${vendorVmRef}/retire`, asked);
+    expect(await resultsOf([vendorVmRef])).toMatchObject([{ vendorBackupId }]);
+    expect(await resultsOf(['no-such-client'])).toEqual([]);
+  });
+});
+
+describe('a list that cannot be whole', () => {
+  const answered = (body: object) =>
+    world.fault({ method: 'GET', path: '/activities$', when: 'before', action: { status: 200, body } });
+  const activity = (id: number) => ({
+    id: String(id),
+    cid: 'c1',
+    type: 'On-Demand Backup',
+    state: 'RUNNING',
+    queuedDate: '2026-03-01T10:00:00Z',
+  });
+  const look = () => avamar.sessionsSince(context, FOREVER);
+
+  test.each([
+    ['the same page again', { content: [activity(1)], number: 0, last: false }],
+    ['the same page again, without its number', { content: [activity(1)], last: false }],
+    ['less than it says there is', { content: [activity(1)], number: 0, last: true, totalElements: 2 }],
+    ['nothing where there is something', { content: [], number: 0, last: true, totalElements: 1 }],
+  ])('is not believed: %s', async (_, body) => {
+    await answered(body);
+    await expect(look()).rejects.toMatchObject({ kind: 'FAILED' });
+  });
+
+  test('is whole when it says so', async () => {
+    await answered({ content: [activity(2), activity(1)], number: 0, last: true, totalElements: 2 });
+    expect((await look()).map(({ vendorSessionId }) => vendorSessionId)).toEqual(['2', '1']);
   });
 });

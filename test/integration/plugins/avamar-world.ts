@@ -3,7 +3,7 @@
  * @module
  */
 import type { CallContext } from '../../../activities/calls.ts';
-import { loadAvamarConfig } from '../../../activities/backup-systems/avamar/config.ts';
+import { type AvamarConfig, loadAvamarConfig } from '../../../activities/backup-systems/avamar/config.ts';
 import { avamarPlugin } from '../../../activities/backup-systems/avamar/plugin.ts';
 import {
   type BackupSystem,
@@ -50,8 +50,10 @@ export async function startAvamarWorld(options: { backupSeconds?: number; taskSe
     ...more,
   });
   /** Another process: a plugin that remembers no login. */
-  const connect = (more: Partial<ManagerConnection> = {}): BackupSystem =>
-    avamarPlugin({ clock: () => new Date(), config: loadAvamarConfig(undefined) }).connect(manager(more));
+  const connect = (more: Partial<ManagerConnection> = {}, config: Partial<AvamarConfig> = {}): BackupSystem =>
+    avamarPlugin({ clock: () => new Date(), config: { ...loadAvamarConfig(undefined), ...config } }).connect(
+      manager(more),
+    );
   const control = async (path: string, body: unknown, method = 'POST'): Promise<unknown> => {
     const response = await fetch(`${avamarServer.url}/_simulator${path}`, {
       method,
@@ -83,8 +85,17 @@ export async function startAvamarWorld(options: { backupSeconds?: number; taskSe
     },
     inventory: () => administration.inventory(),
     clients: () => administration.clients(),
+    /** The replication groups whose names begin so. */
+    replicationGroups: (prefix: string) => administration.replicationGroups(prefix),
+    /** A server that backups can be copied to. @returns its id. */
+    destination: (name: string) => administration.destination(name),
     /** A VM that runs in the hypervisor. */
     deploy: (name: string): Promise<ProtectedVm> => machines.deploy(name, crypto.randomUUID()),
+    /** The same VM as another machine, as after an undeploy and a deploy. */
+    async redeploy(vm: ProtectedVm): Promise<ProtectedVm> {
+      await machines.undeploy(vm);
+      return machines.deploy(vm.name, vm.id);
+    },
     async close(): Promise<void> {
       await avamarServer.close();
       await hypervisorServer.close();

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { loadAvamarConfig } from '../../../activities/backup-systems/avamar/config.ts';
+import { replicationTarget } from '../../../activities/backup-systems/avamar/replication-target.ts';
 import { backupPlugins } from '../../../activities/backup-systems/plugins.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'avamar-config-'));
@@ -34,6 +35,32 @@ describe('the configuration of the Avamar plugin', () => {
     expect(() => loadAvamarConfig(file('markr: acme'))).toThrow(/markr/);
     expect(() => loadAvamarConfig(file('[1'))).toThrow(/avamar\.yaml cannot be read/);
     expect(() => loadAvamarConfig(join(folder, 'missing.yaml'))).toThrow(/missing\.yaml cannot be read/);
+  });
+});
+
+describe('where backups are copied to', () => {
+  const SECRET = 'hunter2-of-the-vault';
+
+  test('can be told for all managers, and for one of them', () => {
+    const path = file(
+      `replication: { destination: east, create: { flags: { ap: ${SECRET} } }, managers: { b: { destination: west } } }`,
+    );
+    const config = loadAvamarConfig(path);
+    expect(replicationTarget(config, 'a')).toMatchObject({ destination: 'east' });
+    expect(replicationTarget(config, 'a').create?.flags['ap']?.reveal()).toBe(SECRET);
+    // What makes the one must not make the other.
+    expect(replicationTarget(config, 'b')).toEqual({ destination: 'west' });
+    expect(JSON.stringify(config)).not.toContain(SECRET);
+  });
+
+  test.each([
+    ['replication: { create: { flags: { ap: "hunter2-of-the-vault } } }', /cannot be read: .* \(line 1\)/],
+    ['replication: { create: { flags: { ap: [hunter2-of-the-vault] } } }', /replication\.create\.flags\.ap: /],
+    ['replication: { create: { ap: hunter2-of-the-vault } }', /replication\.create\.flags: /],
+  ])('is not shown when it is wrong: %s', (content, message) => {
+    const load = () => loadAvamarConfig(file(content));
+    expect(load).toThrow(message);
+    expect(load).not.toThrow(SECRET);
   });
 });
 

@@ -13,7 +13,6 @@ const fixed = <T>(value: T) => ({ mode: 'fixed', value }) as const;
 const everySubtype: BackupPluginType = {
   ...AVAMAR,
   name: 'Another',
-  operations: { ...AVAMAR.operations, replication: true },
   constraints: { ...AVAMAR.constraints, subtypes: ['DEFINED_HOUR', 'HOURLY', 'DAILY'], diskSelection: false },
 };
 
@@ -94,13 +93,13 @@ describe('a policy that could never be scheduled is refused, with the field name
   });
 
   test('replication, where the plugin has none', () => {
-    const found = policyProblems({ replication: true, configurations: [daily] }, AVAMAR);
+    const found = policyProblems({ replication: true, configurations: [daily] }, VEEAM);
     expect(found).toMatchObject([{ pointer: '/replication', code: 'BACKUP_INVALID_REPLICATION_OPTION' }]);
   });
 
   test('for every reason at once, not for the first alone', () => {
     const wrong: PolicyConfiguration = { ...daily, type: 'FILESYSTEM', time: fixed('noon'), days: fixed(['MONDAY']) };
-    expect(policyProblems({ replication: true, configurations: [wrong] }, AVAMAR)).toHaveLength(4);
+    expect(policyProblems({ replication: true, configurations: [wrong] }, VEEAM)).toHaveLength(4);
   });
 });
 
