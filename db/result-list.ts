@@ -62,6 +62,7 @@ function visible(db: Queryable, tenant: string | null) {
           .select([
             'copy.id',
             'copy.location',
+            'copy.location_name',
             'copy.vendor_id',
             'copy.state',
             'copy.overdue',

@@ -113,6 +113,7 @@ export const BackupResult = z.object({
   copies: z.array(
     z.object({
       location: z.string(),
+      locationName: z.string().nullable(),
       vendorId: z.string(),
       state: z.string(),
       overdue: z.boolean(),

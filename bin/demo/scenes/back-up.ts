@@ -99,7 +99,7 @@ async function seeCopied(story: Story, { id, name, tenant }: Actor, { id: result
     const ended = result.lastReplication !== null && result.lastReplication.status !== 'IN_PROGRESS';
     return ended && (result.copies.length > 1 || result.lastReplication?.status === 'FAILED') ? result : undefined;
   });
-  const places = copied.copies.map(({ location }) => location).join(' and in ');
+  const places = copied.copies.map(({ location, locationName }) => locationName ?? location).join(' and in ');
   const both = copied.lastReplication?.status === 'SUCCEEDED' && copied.copies.every(({ state }) => state === 'LISTED');
   expect(
     story,
@@ -133,8 +133,8 @@ export function resultRow(result: BackupResult): string[] {
     endedAt === null ? '' : `took ${duration(Date.parse(endedAt) - Date.parse(startedAt))}`,
     size(sizeBytes),
     ...copies.map(
-      ({ location, state, expiresAt, expiryEstimated }) =>
-        `copy in ${location}, ${state}, expires ${expiryEstimated ? 'about ' : ''}${date(expiresAt)}`,
+      ({ location, locationName, state, expiresAt, expiryEstimated }) =>
+        `copy in ${locationName ?? location}, ${state}, expires ${expiryEstimated ? 'about ' : ''}${date(expiresAt)}`,
     ),
   ];
 }

@@ -55,7 +55,9 @@ beforeEach(async () => {
 afterAll(() => database.drop());
 
 const backup = (labelNumber: string, createdAt: Date): Promise<string> => {
-  const copies = [{ location: 'Local', vendorId: labelNumber, expiresAt: null, expiryEstimated: false }];
+  const copies = [
+    { location: 'Local', locationName: null, vendorId: labelNumber, expiresAt: null, expiryEstimated: false },
+  ];
   const listed = { vendorVmRef: 'client-1', name: labelNumber, createdAt, sizeBytes: 1, copies };
   return recordListedBackup(db, owner, { ...listed, vendorBackupId: `client-1/${labelNumber}` }, null);
 };

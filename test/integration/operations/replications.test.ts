@@ -76,6 +76,7 @@ test('a backup with replication frees the VM when it is made, and its result sho
   expect(await world.ended(off.operationId)).toMatchObject({ state: 'SUCCEEDED' });
 
   const done = await bothCopies(operationId);
+  expect(done.copies.map(({ location_name: name }) => name)).toEqual([null, 'lisbon']);
   expect(done.copies.map(({ state }) => state)).toEqual(['LISTED', 'LISTED']);
   expect((await settled(operationId)).last_replication).toMatchObject({ state: 'SUCCEEDED' });
   expect(await events(vmId, 'REQUEST_BACKUP_WITH_REPLICATION')).toHaveLength(1);
