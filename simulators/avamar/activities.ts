@@ -8,7 +8,7 @@ import { checkedBody } from '../kit/checked-body.ts';
 import { activityTree } from './activity-view.ts';
 import type { AvamarEnv, Server } from './env.ts';
 import { AvamarError, chosenFields, dateTime, inAskedDomain, notFound, page } from './spring.ts';
-import type { Activity } from './model.ts';
+import type { Activity } from './state.ts';
 
 const HOUR_MS = 3_600_000;
 

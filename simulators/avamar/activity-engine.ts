@@ -10,8 +10,7 @@ import type { Outcomes } from './outcomes.ts';
 import { createReplicationWork } from './replication-work.ts';
 import { createRestoreWork } from './restore-work.ts';
 import type { Settings } from './settings.ts';
-import type { Activity, Client, Group, RestoreTarget, Schedule } from './model.ts';
-import type { State } from './state.ts';
+import type { Activity, Client, Group, RestoreTarget, Schedule, State } from './state.ts';
 import { VCenterRefusal, type VCenterLink, VCenterUnavailable } from '../hypervisor/vcenter-link.ts';
 import { createWorkQueue } from './work-queue.ts';
 

@@ -6,7 +6,7 @@ import { fqdn } from './activity-engine.ts';
 import type { Server } from './env.ts';
 import { pluginName } from './plugins.ts';
 import { dateTime } from './spring.ts';
-import type { Activity } from './model.ts';
+import type { Activity } from './state.ts';
 
 function stateOf(activity: Activity, now: number): string {
   if (activity.finished !== undefined) return activity.finished.state;

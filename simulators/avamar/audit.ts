@@ -5,7 +5,7 @@
 import { Hono, type MiddlewareHandler } from 'hono';
 import type { AvamarEnv, Server } from './env.ts';
 import { dateTime, page } from './spring.ts';
-import type { AuditRecord } from './model.ts';
+import type { AuditRecord } from './state.ts';
 
 const KEPT = 2000;
 const SECRETS = new Set(['clientSecret', 'password']);

@@ -6,7 +6,7 @@ import { fqdn } from './activity-engine.ts';
 import type { Server } from './env.ts';
 import { pluginName } from './plugins.ts';
 import { dateTime } from './spring.ts';
-import type { Backup, Copy } from './model.ts';
+import type { Backup, Copy } from './state.ts';
 
 type Info = Record<string, unknown>;
 

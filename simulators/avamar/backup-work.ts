@@ -5,8 +5,7 @@
 import type { SimulatedClock } from '../kit/clock.ts';
 import { DEFAULT_RETENTION_ID } from './built-ins.ts';
 import { expirationOf } from './retention-rules.ts';
-import { type Activity, type Configuration, morefOf } from './model.ts';
-import type { State } from './state.ts';
+import { type Activity, type Configuration, type State, morefOf } from './state.ts';
 import type { VCenterLink } from '../hypervisor/vcenter-link.ts';
 import type { WorkQueue } from './work-queue.ts';
 

@@ -11,7 +11,7 @@ import { copiesOf, copyAt, deleteCopy, isListed, putCopy } from './copies.ts';
 import { diskFile } from './entities.ts';
 import type { AvamarEnv, Server } from './env.ts';
 import { AvamarError, chosenFields, notFound, page } from './spring.ts';
-import { type Backup, type Copy, type RestoreTarget, type RetentionTag, morefOf } from './model.ts';
+import { type Backup, type Copy, type RestoreTarget, type RetentionTag, morefOf } from './state.ts';
 
 const VmRestore = z.object({
   pluginNumber: z.number().int(),

@@ -3,7 +3,7 @@
  * @module
  */
 import { DateTime } from 'luxon';
-import type { Schedule } from './model.ts';
+import type { Schedule } from './state.ts';
 
 const WEEKDAYS = ['Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday', 'Sunday'];
 const ORDINALS = ['first', 'second', 'third', 'fourth'];

@@ -1,7 +1,7 @@
 import { fqdn } from './activity-engine.ts';
 import type { Server } from './env.ts';
 import { notFound } from './spring.ts';
-import { type Client, isMachine } from './model.ts';
+import { type Client, isMachine } from './state.ts';
 
 /** @throws AvamarError 404 */
 export const needClient = ({ state }: Server, cid: string): Client => {

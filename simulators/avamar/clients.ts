@@ -15,7 +15,7 @@ import { groupView } from './groups.ts';
 import { pluginOf } from './plugins.ts';
 import { clientsOf } from './replication-choice.ts';
 import { AvamarError, chosenFields, dateTime, inAskedDomain, notFound, page } from './spring.ts';
-import { type Client, type Group, morefOf } from './model.ts';
+import { type Client, type Group, morefOf } from './state.ts';
 
 const RETIRED_DOMAIN = '/MC_RETIRED';
 

@@ -3,8 +3,7 @@
  * counter, and that it begins at 101, lets a client notice that took one number for the other.
  * @module
  */
-import type { Backup, Copy } from './model.ts';
-import type { State } from './state.ts';
+import type { Backup, Copy, State } from './state.ts';
 
 const FIRST_NUMBER = 101;
 

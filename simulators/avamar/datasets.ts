@@ -9,7 +9,7 @@ import { fqdn } from './activity-engine.ts';
 import type { AvamarEnv, Server } from './env.ts';
 import { refuseDuplicate, refuseReadOnly, refuseUsed } from './named-objects.ts';
 import { chosenFields, inAskedDomain, notFound, page } from './spring.ts';
-import type { Dataset } from './model.ts';
+import type { Dataset } from './state.ts';
 
 const Item = z.object({ pluginNumber: z.number().int(), value: z.string() });
 const Flag = z.object({ key: z.string(), pluginNumber: z.number().int(), value: z.string() });

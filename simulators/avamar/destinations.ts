@@ -10,7 +10,7 @@ import { copiesOf, deleteCopy } from './copies.ts';
 import type { AvamarEnv, Server } from './env.ts';
 import { refuseDuplicate } from './named-objects.ts';
 import { AvamarError, chosenFields, notFound, vendorEnum } from './spring.ts';
-import type { Copy, Destination } from './model.ts';
+import type { Copy, Destination } from './state.ts';
 
 const COMMANDS = ['BACKUP', 'RESTORE', 'BROWSE', 'DYNAMIC_BROWSE', 'REPL_CONFIG', 'VALIDATE', 'MIGRATE'] as const;
 const DestinationServerDTO = z.object({

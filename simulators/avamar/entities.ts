@@ -3,8 +3,7 @@
  * @module
  */
 import type { Server } from './env.ts';
-import type { Client } from './model.ts';
-import type { State } from './state.ts';
+import type { Client, State } from './state.ts';
 import type { Machine } from '../hypervisor/vcenter-link.ts';
 
 const DATACENTER = 'Datacenter';

@@ -10,7 +10,7 @@ import type { AvamarEnv, Server } from './env.ts';
 import { refuseDuplicate } from './named-objects.ts';
 import { pluginOf } from './plugins.ts';
 import { chosenFields, inAskedDomain, notFound, page, vendorEnum } from './spring.ts';
-import type { Group } from './model.ts';
+import type { Group } from './state.ts';
 
 const BackupGroupDTO = z.object({
   name: z.string().min(1),

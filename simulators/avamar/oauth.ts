@@ -8,7 +8,7 @@ import { z } from 'zod';
 import { checkedBody } from '../kit/checked-body.ts';
 import type { AvamarEnv, Server } from './env.ts';
 import { AvamarError, notFound, vendorEnum } from './spring.ts';
-import type { OAuthClient, Token } from './model.ts';
+import type { OAuthClient, Token } from './state.ts';
 
 const GrantType = vendorEnum(['password', 'implicit', 'refresh_token', 'client_credentials', 'authorization_code']);
 const Registration = z.object({

@@ -1,4 +1,4 @@
-import type { Activity, Client } from './model.ts';
+import type { Activity, Client } from './state.ts';
 
 /** How the next activities of a client are to end. In memory: a restarted simulator has none. */
 export type Outcome = {

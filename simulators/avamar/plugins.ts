@@ -1,5 +1,4 @@
-import type { Group } from './model.ts';
-import type { State } from './state.ts';
+import type { Group, State } from './state.ts';
 
 /** Replicates backups: the swagger's example of a destination's plug-in. */
 export const REPLICATE = 1008;

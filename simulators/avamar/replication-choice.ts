@@ -12,9 +12,9 @@ import {
   type ReplicationGroup,
   type Retention,
   type RetentionTag,
+  type State,
   isMachine,
-} from './model.ts';
-import type { State } from './state.ts';
+} from './state.ts';
 
 /** The clients of a group: those named, those below a named domain, or all. Retired ones too: their backups live on. */
 export function clientsOf(state: State, group: ReplicationGroup): Client[] {

@@ -10,7 +10,7 @@ import type { AvamarEnv, Server } from './env.ts';
 import { refuseDuplicate } from './named-objects.ts';
 import { pluginName, REPLICATE } from './plugins.ts';
 import { chosenFields, notFound, page, vendorEnum } from './spring.ts';
-import type { ReplicationGroup } from './model.ts';
+import type { ReplicationGroup } from './state.ts';
 
 const Unit = vendorEnum(['DAYS', 'WEEKS', 'MONTHS', 'YEARS']);
 const Time = z.iso.datetime({ offset: true });

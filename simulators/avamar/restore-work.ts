@@ -3,8 +3,7 @@
  * @module
  */
 import { copyAt } from './copies.ts';
-import type { Activity, Backup } from './model.ts';
-import type { State } from './state.ts';
+import type { Activity, Backup, State } from './state.ts';
 import type { VCenterLink } from '../hypervisor/vcenter-link.ts';
 import type { WorkQueue } from './work-queue.ts';
 

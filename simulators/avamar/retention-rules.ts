@@ -1,5 +1,5 @@
 import { DateTime } from 'luxon';
-import type { DurationUnit, Retention } from './model.ts';
+import type { DurationUnit, Retention } from './state.ts';
 
 const UNITS = { DAYS: 'days', WEEKS: 'weeks', MONTHS: 'months', YEARS: 'years' } as const;
 

@@ -9,7 +9,7 @@ import { fqdn } from './activity-engine.ts';
 import type { AvamarEnv, Server } from './env.ts';
 import { refuseDuplicate, refuseReadOnly, refuseUsed } from './named-objects.ts';
 import { chosenFields, inAskedDomain, notFound, page, vendorEnum } from './spring.ts';
-import type { Retention } from './model.ts';
+import type { Retention } from './state.ts';
 
 const Unit = vendorEnum(['DAYS', 'WEEKS', 'MONTHS', 'YEARS']);
 const Tag = z.number().int().positive();

@@ -2,8 +2,7 @@ import type { SimulatedClock } from '../kit/clock.ts';
 import type { ActivityEngine } from './activity-engine.ts';
 import { lastRunWithin, nextRun } from './calendar.ts';
 import { pluginOf } from './plugins.ts';
-import type { Group, ReplicationGroup, Schedule } from './model.ts';
-import type { State } from './state.ts';
+import type { Group, ReplicationGroup, Schedule, State } from './state.ts';
 
 /**
  * Starts the backups and replications of enabled groups when their schedules say so. Runs that fell into a time when the

@@ -10,7 +10,7 @@ import { nextRun } from './calendar.ts';
 import type { AvamarEnv, Server } from './env.ts';
 import { refuseDuplicate, refuseReadOnly, refuseUsed } from './named-objects.ts';
 import { chosenFields, dateTime, inAskedDomain, notFound, page, vendorEnum } from './spring.ts';
-import type { Schedule } from './model.ts';
+import type { Schedule } from './state.ts';
 
 const DAYS = ['Sunday', 'Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday'] as const;
 const Time = z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$/, 'write HH:mm');

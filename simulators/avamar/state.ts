@@ -1,28 +1,291 @@
 /**
- * The server's state: its collections, the objects that every server has, and its numbers.
+ * What the simulated Avamar server keeps. Field names that also go over the wire are the vendor's (Avamar 19.x swagger);
+ * times inside are epoch milliseconds of the simulated clock.
  * @module
  */
-import { randomBytes, randomUUID } from 'node:crypto';
-import type { SimulatedClock } from '../kit/clock.ts';
-import type { Collection, Store } from '../kit/store.ts';
-import { addBuiltIns, SYSTEM_DOMAIN } from './built-ins.ts';
-import type {
-  Activity,
-  AuditRecord,
-  Backup,
-  Client,
-  Copy,
-  Dataset,
-  Destination,
-  Group,
-  OAuthClient,
-  ReplicationGroup,
-  Retention,
-  Schedule,
-  TaskRecord,
-  Token,
-  VCenter,
-} from './model.ts';
+import type { Collection } from '../kit/store.ts';
+
+export type OAuthClient = {
+  clientId: string;
+  clientSecret: string;
+  clientName: string;
+  authorizedGrantTypes: string[];
+  scopes: string[];
+  autoApproveScopes: string[];
+  redirectUris: string[];
+  accessTokenValiditySeconds: number;
+  refreshTokenValiditySeconds: number;
+};
+export type Token = {
+  accessToken: string;
+  refreshToken: string;
+  jti: string;
+  clientId: string;
+  userName: string;
+  scope: string;
+  accessExpires: number;
+  refreshExpires: number;
+};
+
+/**
+ * A client: of a virtual machine, or the server's own one. `entityId` is what the vCenter calls the machine, e.g.
+ * `VirtualMachine:vm-12`; the server's own client has none ('').
+ */
+export type Client = {
+  id: string;
+  name: string;
+  domainFqdn: string;
+  vmName: string;
+  entityId: string;
+  instanceUuid: string;
+  cbtEnabled: boolean;
+  enabled: boolean;
+  retired: boolean;
+  retentionId?: string;
+  registeredAt: number;
+  lastLabelNumber: number;
+  /** The last number of a copy, by destination. */
+  lastCopyNumbers?: Record<string, number>;
+};
+
+/** A virtual machine's client, in contrast to the server's own one. */
+export const isMachine = ({ entityId }: Client): boolean => entityId !== '';
+
+export const morefOf = (entityId: string): string => entityId.replace(/^VirtualMachine:/, '');
+
+export type Recurrence = 'Daily' | 'Weekly' | 'Monthly' | 'OnDemand';
+export type Schedule = {
+  id: string;
+  name: string;
+  domainFqdn: string;
+  recurrenceEnum: Recurrence;
+  /** `HH:mm` in the schedule's zone. */
+  startTime: string;
+  /** Hours. */
+  duration: number;
+  timeZoneId: string;
+  dailyData?: { timesOfDay: string[] } | undefined;
+  weeklyData?: { daysOfWeek: string[] } | undefined;
+  monthlyData?:
+    | {
+        typeEnum: 'NthDay' | 'NthWeekDay';
+        nthDay?: string | undefined;
+        nthWeekDay?: string | undefined;
+        dayOfWeek?: string | undefined;
+      }
+    | undefined;
+  postponeUntilDate?: string | undefined;
+  endDate?: string | undefined;
+  readOnly: boolean;
+};
+
+export type DurationUnit = 'DAYS' | 'WEEKS' | 'MONTHS' | 'YEARS';
+export type Retention = {
+  id: string;
+  name: string;
+  domainFqdn: string;
+  basicRetentionType: 'DURATION' | 'EXDATE' | 'NO_EXPIRATION';
+  duration?: number | undefined;
+  durationUnit?: DurationUnit | undefined;
+  expireDate?: string | undefined;
+  override: boolean;
+  readOnly: boolean;
+  /** Absent for a backup's. */
+  policyType?: 'REPLICATION';
+  noTag?: number | undefined;
+  noTagUnit?: DurationUnit | undefined;
+  dailyTag?: number | undefined;
+  dailyTagUnit?: DurationUnit | undefined;
+  weeklyTag?: number | undefined;
+  weeklyTagUnit?: DurationUnit | undefined;
+  monthlyTag?: number | undefined;
+  monthlyTagUnit?: DurationUnit | undefined;
+  yearlyTag?: number | undefined;
+  yearlyTagUnit?: DurationUnit | undefined;
+};
+
+export type Dataset = {
+  id: string;
+  name: string;
+  domain: string;
+  includes: { pluginNumber: number; value: string }[];
+  excludes: { pluginNumber: number; value: string }[];
+  targets: { pluginNumber: number; value: string; recordID?: string | undefined }[];
+  flags: Flag[];
+  allData: boolean;
+  readOnly: boolean;
+};
+
+export type JoinType = 'EXCLUDED' | 'NOT_SELECTED' | 'INCLUDED_BY_RULE' | 'INCLUDED_BY_USER';
+export type Group = {
+  id: string;
+  name: string;
+  domain: string;
+  enabled: boolean;
+  datasetId: string;
+  scheduleId: string;
+  retentionId: string;
+  encryption: string;
+  members: { cid: string; datasetId?: string | undefined; joinType: JoinType }[];
+  proxyIds: string[];
+  autoProxyMapping: boolean;
+  skipNext: boolean;
+  runOnce: boolean;
+};
+
+/** A flag of a plug-in as the vendor writes it: `SnapFlag`. */
+export type Flag = { flagId: string; name: string; pluginNumber: number; value: string; type: string; command: string };
+
+export type Encryption = 'HIGH' | 'MEDIUM' | 'NONE';
+/** Another server, to which backups are copied. */
+export type Destination = {
+  id: string;
+  name: string;
+  host: string;
+  systemId: string;
+  encryption: Encryption;
+  pluginNumber: number;
+  configFlags: Flag[];
+};
+
+export type BackupFilter = {
+  dateRestriction?: 'NONE' | 'WITHIN' | 'RANGE' | undefined;
+  within?: number | undefined;
+  durationUnit?: DurationUnit | undefined;
+  after?: string | undefined;
+  before?: string | undefined;
+  /** 0 for unlimited. */
+  maxBackupsPerClient?: number | undefined;
+  noTag?: boolean | undefined;
+  dailyTag?: boolean | undefined;
+  weeklyTag?: boolean | undefined;
+  monthlyTag?: boolean | undefined;
+  yearlyTag?: boolean | undefined;
+};
+export type ReplicationGroup = {
+  id: string;
+  name: string;
+  enabled: boolean;
+  destinationServerId: string;
+  scheduleId: string;
+  /** Ids of clients, and of domains: the only one that can be named is the vCenter's. */
+  members: string[];
+  allClients: boolean;
+  allBackups: boolean;
+  backupFilter?: BackupFilter | undefined;
+  /** Of a retention that the group alone uses; absent: copies live as long as their backups. */
+  retentionId?: string | undefined;
+  encryption: Encryption;
+  orderingCriterion: 'OLDEST_TO_NEWEST' | 'NEWEST_TO_OLDEST';
+  optimizeVsr: boolean;
+  usePoolBased: boolean;
+};
+
+export type RestoreTarget =
+  | { kind: 'existing'; moref: string; restoreConfiguration: boolean }
+  | { kind: 'new'; name: string };
+
+/** A backup, a restore or a replication. What it looks like now follows from these times and the clock, so a restart changes nothing. */
+export type Activity = {
+  id: string;
+  wid: string;
+  kind: 'backup' | 'restore' | 'replication';
+  type: 'On-Demand Backup' | 'Scheduled Backup' | 'Restore' | 'On-Demand Replication' | 'Scheduled Replication';
+  cid: string;
+  user: string;
+  pluginNumber: number;
+  queuedAt: number;
+  startAt: number;
+  endAt: number;
+  scheduledAt?: number;
+  groupId?: string;
+  groupFqdn?: string;
+  scheduleId?: string;
+  scheduleName?: string;
+  datasetId?: string;
+  retentionId?: string;
+  /** Epoch milliseconds; 0 never. Absent: computed when the backup is complete. */
+  expireTime?: number;
+  /** Disk labels; absent means all. */
+  disks?: string[];
+  /** Absent until the backup began. */
+  totalBytes?: number;
+  label: string;
+  labelNumber?: string;
+  /** With `destId`, `labelNumber` is the number of the copy there. */
+  restore?: { target: RestoreTarget; destId?: string; powerMode?: string };
+  /** A run of a group has the activities of its clients; each of these the labels that it copies, in their order. */
+  replication?: { destinationId: string; labels: string[]; childIds?: string[] };
+  parentId?: string;
+  parentWid?: string;
+  /** What a replication has copied when it ends. */
+  processedBytes?: number;
+  /** The state to end in, decided by a switch when the activity was queued. */
+  outcome?: { state: string; errorCode: number; codeReason: string };
+  cancelRequestedAt?: number;
+  finished?: { at: number; state: string; errorCode: number; codeReason: string };
+  effectiveExpiration?: number;
+  /** The machine that a restore made: its MoRef. */
+  restoredMoref?: string;
+};
+
+export type Configuration = {
+  name: string;
+  cpu: number;
+  memoryMiB: number;
+  annotation?: string;
+  disks: { label: string; sizeGiB: number; content: string }[];
+};
+export type RetentionTag = 'DAILY' | 'WEEKLY' | 'MONTHLY' | 'YEARLY';
+export type Backup = {
+  cid: string;
+  labelNumber: string;
+  name: string;
+  creationTime: number;
+  /** Epoch milliseconds; 0 never. */
+  expirationTime: number;
+  pluginNumber: number;
+  sizeBytes: number;
+  configuration: Configuration;
+  tags?: RetentionTag[];
+};
+/** A backup on a destination server. It holds what was backed up: it may outlive the backup itself. */
+export type Copy = {
+  original: Backup;
+  destId: string;
+  /** The destination's own number. */
+  labelNumber: string;
+  /** Epoch milliseconds; 0 never. */
+  expirationTime: number;
+};
+
+export type TaskRecord = {
+  id: string;
+  createdAt: number;
+  completedAt?: number;
+  cancelled: boolean;
+  request: { domain: string; entityIds: string[]; cbtEnabled: boolean };
+  result?: Record<string, unknown>[];
+  error?: { code: number; exception: string; message: string };
+};
+
+export type AuditRecord = {
+  id: number;
+  at: number;
+  userName: string;
+  oauth2ClientId: string;
+  jti: string;
+  ip: string;
+  method: string;
+  path: string;
+  query: string;
+  body: unknown;
+  status: number;
+  responseBody: unknown;
+  responseTimeMs: number;
+};
+
+export type VCenter = { cid: string; name: string; domain: string; uuid: string; version: string };
 
 export type State = {
   oauthClients: Collection<OAuthClient>;
@@ -53,54 +316,3 @@ export type State = {
   /** A client id as on the wire: 40 hexadecimal digits. */
   newCid(): string;
 };
-
-/** Opens the server's state; a new one gets the built-in objects and an identity that stays. */
-export function openState(
-  store: Store,
-  clock: SimulatedClock,
-  options: { vcenterName: string; timeZoneId: string },
-): State {
-  const identity = store.collection<{ systemId: string; lastNumber: number }>('identity');
-  const vcenters = store.collection<VCenter>('vcenters');
-  if (identity.get('self') === undefined) {
-    identity.put('self', { systemId: `${Math.floor(clock.now() / 1000)}@${randomUUID()}`, lastNumber: 0 });
-  }
-  if (vcenters.get('self') === undefined) {
-    const { vcenterName: name } = options;
-    vcenters.put('self', { cid: randomBytes(20).toString('hex'), name, domain: `/${name}`, uuid: '', version: '' });
-  }
-  const vcenter = () => vcenters.get('self') as VCenter;
-  const state: State = {
-    oauthClients: store.collection('oauth-clients'),
-    tokens: store.collection('tokens'),
-    clients: store.collection('clients'),
-    schedules: store.collection('schedules'),
-    retentions: store.collection('retentions'),
-    datasets: store.collection('datasets'),
-    groups: store.collection('groups'),
-    activities: store.collection('activities'),
-    backups: store.collection('backups'),
-    tasks: store.collection('tasks'),
-    audit: store.collection('audit'),
-    destinations: store.collection('destinations'),
-    replicationGroups: store.collection('replication-groups'),
-    copies: store.collection('copies'),
-    scheduler: store.collection('scheduler'),
-    vcenter,
-    replicator: () => state.clients.values().find(({ domainFqdn }) => domainFqdn === SYSTEM_DOMAIN) as Client,
-    rememberVCenter(seen) {
-      const known = vcenter();
-      if (known.uuid !== seen.uuid || known.version !== seen.version) vcenters.put('self', { ...known, ...seen });
-    },
-    systemId: () => identity.get('self')?.systemId ?? '',
-    nextNumber() {
-      const { systemId, lastNumber } = identity.get('self') as { systemId: string; lastNumber: number };
-      const number = Math.max(clock.now(), lastNumber + 1);
-      identity.put('self', { systemId, lastNumber: number });
-      return number;
-    },
-    newCid: () => randomBytes(20).toString('hex'),
-  };
-  addBuiltIns(state, options.timeZoneId, clock.now());
-  return state;
-}

@@ -7,7 +7,7 @@ import { clientView } from './client-view.ts';
 import { clientsByEntity, entityIdOf } from './entities.ts';
 import type { AvamarEnv, Server } from './env.ts';
 import { chosenFields, dateTime, notFound } from './spring.ts';
-import type { TaskRecord } from './model.ts';
+import type { TaskRecord } from './state.ts';
 import type { Machine } from '../hypervisor/vcenter-link.ts';
 
 /** `Task«List«RequestResult»»`. */

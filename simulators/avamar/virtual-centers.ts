@@ -10,7 +10,7 @@ import { clientView, needClient } from './client-view.ts';
 import { clientsByEntity, entity, entityIdOf, find, found, tree } from './entities.ts';
 import type { AvamarEnv, Server } from './env.ts';
 import { chosenFields, notFound, page, vendorEnum } from './spring.ts';
-import { type TaskRecord, isMachine, morefOf } from './model.ts';
+import { type TaskRecord, isMachine, morefOf } from './state.ts';
 import { taskView } from './tasks.ts';
 import { VCenterUnavailable } from '../hypervisor/vcenter-link.ts';
 

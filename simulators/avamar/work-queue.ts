@@ -4,8 +4,7 @@
  */
 import type { SimulatedClock } from '../kit/clock.ts';
 import type { Outcome, Outcomes } from './outcomes.ts';
-import type { Activity, Client } from './model.ts';
-import type { State } from './state.ts';
+import type { Activity, Client, State } from './state.ts';
 
 export type WorkQueue = ReturnType<typeof createWorkQueue>;
 type Ending = NonNullable<Activity['outcome']>;
