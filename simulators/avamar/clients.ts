@@ -12,6 +12,7 @@ import { copiesOf, deleteCopy, putCopy } from './copies.ts';
 import { diskFile } from './entities.ts';
 import type { AvamarEnv, Server } from './env.ts';
 import { groupView } from './groups.ts';
+import { includedIn } from './members.ts';
 import { pluginOf } from './plugins.ts';
 import { clientsOf } from './replication-choice.ts';
 import { AvamarError, chosenFields, dateTime, inAskedDomain, notFound, page } from './spring.ts';
@@ -46,9 +47,6 @@ const OnDemand = z.object({
 });
 const GroupIds = z.array(z.string());
 
-const isMember = (group: Group, cid: string): boolean =>
-  group.members.some((member) => member.cid === cid && member.joinType.startsWith('INCLUDED'));
-
 // Targets that name disk files of the machine choose these disks; anything else, such as a dataset's target, means all.
 function chosenDisks(
   client: Client,
@@ -63,6 +61,7 @@ function chosenDisks(
 export function clients(server: Server): Hono<AvamarEnv> {
   const { state, engine, clock, link } = server;
   const need = (cid: string) => needClient(server, cid);
+  const isMember = (group: Group, cid: string): boolean => includedIn(state, group).includes(cid);
   const able = (client: Client): Client => {
     if (client.retired || !client.enabled) throw new AvamarError(400, `Client ${client.name} is disabled or retired.`);
     return client;

@@ -7,6 +7,7 @@ import { z } from 'zod';
 import { checkedBody } from '../kit/checked-body.ts';
 import { fqdn } from './activity-engine.ts';
 import type { AvamarEnv, Server } from './env.ts';
+import { includedIn, membersOf } from './members.ts';
 import { refuseDuplicate } from './named-objects.ts';
 import { pluginOf } from './plugins.ts';
 import { chosenFields, inAskedDomain, notFound, page, vendorEnum } from './spring.ts';
@@ -34,11 +35,14 @@ const BackupGroupDTO = z.object({
   proxyIds: z.array(z.string()).default([]),
   autoProxyMapping: z.boolean().default(true),
   overrideSchedule: vendorEnum(['skipNext', 'runOnce', 'none']).default('none'),
+  ruleEnabled: z.boolean().default(false),
+  ruleId: z.number().int().optional(),
 });
 
 /** `Group` of the swagger. It counts the members and does not list them: they are under `/groups/{id}/members`. */
 export function groupView({ state }: Server, group: Group) {
-  const { members, ...shown } = group;
+  const { members: _members, ruleId, ...shown } = group;
+  const rule = state.rules.get(String(ruleId));
   const dataset = state.datasets.get(group.datasetId);
   const schedule = state.schedules.get(group.scheduleId);
   const retention = state.retentions.get(group.retentionId);
@@ -46,9 +50,14 @@ export function groupView({ state }: Server, group: Group) {
     ...shown,
     type: 'REGULAR',
     memberType: 'NOT_SPECIFIED',
-    memberCount: members.filter(({ joinType }) => joinType.startsWith('INCLUDED')).length,
+    memberCount: includedIn(state, group).length,
     reserved: false,
-    ruleEnabled: false,
+    ...(rule === undefined
+      ? {}
+      : {
+          rule: fqdn(rule.domain, rule.name),
+          ruleIdentifier: { lid: rule.id, name: rule.name, domain: rule.domain, fqName: fqdn(rule.domain, rule.name) },
+        }),
     vcCid: state.vcenter().cid,
     datasetFqdn: dataset === undefined ? '' : fqdn(dataset.domain, dataset.name),
     scheduleFqdn: schedule === undefined ? '' : fqdn(schedule.domainFqdn, schedule.name),
@@ -71,6 +80,8 @@ export function groups(server: Server): Hono<AvamarEnv> {
     if (state.datasets.get(dto.datasetId) === undefined) throw notFound('Dataset', dto.datasetId);
     if (state.schedules.get(dto.scheduleId) === undefined) throw notFound('Schedule', dto.scheduleId);
     if (state.retentions.get(dto.retentionId) === undefined) throw notFound('Retention', dto.retentionId);
+    if (dto.ruleEnabled && state.rules.get(String(dto.ruleId)) === undefined)
+      throw notFound('Rule', String(dto.ruleId));
     for (const { cid } of members ?? []) if (state.clients.get(cid) === undefined) throw notFound('Client', cid);
     return {
       ...dto,
@@ -110,27 +121,25 @@ export function groups(server: Server): Hono<AvamarEnv> {
   });
   routes.post('/backup-groups/:id/backup', (c) => {
     const group = need(c.req.param('id'));
-    const results = group.members
-      .filter(({ joinType }) => joinType.startsWith('INCLUDED'))
-      .map(({ cid }) => {
-        const client = state.clients.get(cid);
-        if (client === undefined || client.retired || !client.enabled) {
-          const error = {
-            code: 400,
-            exception: 'ClientDisabledException',
-            message: 'The client is disabled or retired.',
-          };
-          return { name: client?.name ?? cid, success: false, error };
-        }
-        const how = { user: c.var.caller.userName, pluginNumber: pluginOf(group, state), group };
-        return { name: client.name, success: true, data: engine.backup(client, how).id };
-      });
+    const results = includedIn(state, group).map((cid) => {
+      const client = state.clients.get(cid);
+      if (client === undefined || client.retired || !client.enabled) {
+        const error = {
+          code: 400,
+          exception: 'ClientDisabledException',
+          message: 'The client is disabled or retired.',
+        };
+        return { name: client?.name ?? cid, success: false, error };
+      }
+      const how = { user: c.var.caller.userName, pluginNumber: pluginOf(group, state), group };
+      return { name: client.name, success: true, data: engine.backup(client, how).id };
+    });
     return c.json(results);
   });
   routes.get('/:id', (c) => c.json(chosenFields(c, groupView(server, need(c.req.param('id'))))));
   routes.get('/:id/members', (c) => {
     const group = need(c.req.param('id'));
-    const members = group.members.map(({ cid, datasetId, joinType }) => {
+    const members = membersOf(state, group).map(({ cid, datasetId, joinType }) => {
       const client = state.clients.get(cid);
       return {
         cid,

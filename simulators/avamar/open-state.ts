@@ -28,6 +28,7 @@ export function openState(
     retentions: store.collection('retentions'),
     datasets: store.collection('datasets'),
     groups: store.collection('groups'),
+    rules: store.collection('rules'),
     activities: store.collection('activities'),
     backups: store.collection('backups'),
     tasks: store.collection('tasks'),

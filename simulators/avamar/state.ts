@@ -131,7 +131,12 @@ export type Group = {
   autoProxyMapping: boolean;
   skipNext: boolean;
   runOnce: boolean;
+  ruleEnabled: boolean;
+  ruleId?: number | undefined;
 };
+
+export type Expression = { keyName: string; operatorName: string; value: string; vmTagCategoryValue: string };
+export type Rule = { id: number; name: string; domain: string; matchType: 'AND' | 'OR'; expressions: Expression[] };
 
 /** A flag of a plug-in as the vendor writes it: `SnapFlag`. */
 export type Flag = { flagId: string; name: string; pluginNumber: number; value: string; type: string; command: string };
@@ -296,6 +301,7 @@ export type State = {
   retentions: Collection<Retention>;
   datasets: Collection<Dataset>;
   groups: Collection<Group>;
+  rules: Collection<Rule>;
   activities: Collection<Activity>;
   /** By `cid/labelNumber`. */
   backups: Collection<Backup>;

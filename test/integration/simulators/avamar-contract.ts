@@ -27,6 +27,8 @@ function vendorFile(): string | undefined {
 
 /** Refused input and an absent vCenter: the vendor's description lists neither status; that 400 is used was seen live. */
 const UNLISTED = [400, 503];
+/** A query parameter that live servers were seen to take, and the description does not know. */
+const SEEN_LIVE = ['type'];
 const ERROR = '#/definitions/Error';
 
 // The description shows a Java Object as an object without properties; it may be anything. The result of a task is so
@@ -34,8 +36,8 @@ const ERROR = '#/definitions/Error';
 const isAnything = ({ type, properties, additionalProperties }: Schema): boolean =>
   type === 'object' && properties === undefined && additionalProperties === undefined;
 
-// The vendor's schemas say nothing of unknown properties: an answer has none. Requests may write enums in any case and
-// null for what they leave out, as clients of live servers do.
+// The vendor's schemas say nothing of unknown properties: an answer has none. Requests may have some, write enums in any
+// case, and null for what they leave out: clients of live servers do.
 function tightened(schema: Schema, side: 'request' | 'answer'): Schema {
   const { $ref, type, format, items, properties, required, additionalProperties, enum: values } = schema;
   if ($ref !== undefined) return { $ref };
@@ -61,7 +63,7 @@ function tightened(schema: Schema, side: 'request' | 'answer'): Schema {
     ...(properties === undefined
       ? {}
       : {
-          additionalProperties: false,
+          ...(side === 'answer' ? { additionalProperties: false } : {}),
           properties: Object.fromEntries(
             Object.entries(properties as Record<string, Schema>).map(([name, property]) => [
               name,
@@ -133,7 +135,7 @@ export function vendorContract() {
       if (!isRefused) {
         const queries = parameters.filter((parameter) => parameter.in === 'query').map(({ name }) => name);
         for (const name of new Set(searchParams.keys())) {
-          if (!queries.includes(name)) problems.push(`query parameter ${name} is unknown`);
+          if (!queries.includes(name) && !SEEN_LIVE.includes(name)) problems.push(`query parameter ${name} is unknown`);
         }
         const body = parameters.find((parameter) => parameter.in === 'body');
         if (body?.schema !== undefined && (body.required === true || request !== undefined)) {
