@@ -3,41 +3,15 @@
  * @module
  */
 import { Hono } from 'hono';
-import { z } from 'zod';
-import { checkedBody } from '../kit/checked-body.ts';
+import type { z } from 'zod';
 import { fqdn } from './activity-engine.ts';
 import type { AvamarEnv, Server } from './env.ts';
+import { BackupGroupDTO, BackupGroupParam } from './group-dto.ts';
 import { includedIn, membersOf } from './members.ts';
 import { refuseDuplicate } from './named-objects.ts';
 import { pluginOf } from './plugins.ts';
-import { chosenFields, inAskedDomain, notFound, page, vendorEnum } from './spring.ts';
+import { bodyOf, chosenFields, inAskedDomain, notFound, page } from './spring.ts';
 import type { Group } from './state.ts';
-
-const BackupGroupDTO = z.object({
-  name: z.string().min(1),
-  domainFqdn: z.string().startsWith('/').default('/'),
-  enabled: z.boolean().default(false),
-  datasetId: z.string(),
-  scheduleId: z.string(),
-  retentionId: z.string(),
-  encryption: vendorEnum(['HIGH', 'MEDIUM', 'NONE']).default('HIGH'),
-  members: z
-    .array(
-      z.object({
-        cid: z.string(),
-        datasetId: z.string().optional(),
-        joinType: vendorEnum(['EXCLUDED', 'NOT_SELECTED', 'INCLUDED_BY_RULE', 'INCLUDED_BY_USER']).default(
-          'INCLUDED_BY_USER',
-        ),
-      }),
-    )
-    .optional(),
-  proxyIds: z.array(z.string()).default([]),
-  autoProxyMapping: z.boolean().default(true),
-  overrideSchedule: vendorEnum(['skipNext', 'runOnce', 'none']).default('none'),
-  ruleEnabled: z.boolean().default(false),
-  ruleId: z.number().int().optional(),
-});
 
 /** `Group` of the swagger. It counts the members and does not list them: they are under `/groups/{id}/members`. */
 export function groupView({ state }: Server, group: Group) {
@@ -104,14 +78,14 @@ export function groups(server: Server): Hono<AvamarEnv> {
     );
   });
   routes.post('/backup-groups', async (c) => {
-    const dto = await checkedBody(c, BackupGroupDTO);
+    const dto = await bodyOf(c, BackupGroupDTO);
     refuseDuplicate('Group', state.groups.values(), dto.name, dto.domainFqdn);
     const id = `${state.nextNumber()}:GID`;
     return c.json(groupView(server, state.groups.put(id, complete(dto, id))), 201);
   });
   routes.put('/backup-groups/:id', async (c) => {
     const { id } = need(c.req.param('id'));
-    const dto = await checkedBody(c, BackupGroupDTO);
+    const dto = await bodyOf(c, BackupGroupDTO);
     refuseDuplicate('Group', state.groups.values(), dto.name, dto.domainFqdn, id);
     return c.json(groupView(server, state.groups.put(id, complete(dto, id))));
   });
@@ -119,8 +93,9 @@ export function groups(server: Server): Hono<AvamarEnv> {
     const group = need(c.req.param('id'));
     return c.json(groupView(server, state.groups.put(group.id, { ...group, enabled: !group.enabled })));
   });
-  routes.post('/backup-groups/:id/backup', (c) => {
+  routes.post('/backup-groups/:id/backup', async (c) => {
     const group = need(c.req.param('id'));
+    await bodyOf(c, BackupGroupParam);
     const results = includedIn(state, group).map((cid) => {
       const client = state.clients.get(cid);
       if (client === undefined || client.retired || !client.enabled) {

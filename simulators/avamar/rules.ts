@@ -4,12 +4,11 @@
  */
 import { Hono } from 'hono';
 import { z } from 'zod';
-import { checkedBody } from '../kit/checked-body.ts';
 import { fqdn } from './activity-engine.ts';
 import type { AvamarEnv, Server } from './env.ts';
 import { OPERATORS } from './members.ts';
 import { refuseDuplicate } from './named-objects.ts';
-import { AvamarError, chosenFields, inAskedDomain, notFound, page, vendorEnum } from './spring.ts';
+import { AvamarError, bodyOf, chosenFields, inAskedDomain, notFound, page, vendorEnum } from './spring.ts';
 import type { Rule } from './state.ts';
 
 /** The one property of a machine that rules of this server know, as live servers name it; those have more. */
@@ -72,7 +71,7 @@ export function rules({ state }: Server): Hono<AvamarEnv> {
     return c.json(page(c, asked.map(view)));
   });
   routes.post('/', async (c) => {
-    const dto = await checkedBody(c, RuleDTO);
+    const dto = await bodyOf(c, RuleDTO);
     return c.json(view(put(dto, state.nextNumber())), 201);
   });
   routes.get('/metadata', (c) => {
@@ -82,7 +81,7 @@ export function rules({ state }: Server): Hono<AvamarEnv> {
   routes.get('/:id', (c) => c.json(chosenFields(c, view(need(c.req.param('id'))))));
   routes.put('/:id', async (c) => {
     const { id } = need(c.req.param('id'));
-    return c.json(view(put(await checkedBody(c, RuleDTO), id)));
+    return c.json(view(put(await bodyOf(c, RuleDTO), id)));
   });
   routes.delete('/:id', (c) => {
     const { id, name } = need(c.req.param('id'));

@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { Ajv, type ValidateFunction } from 'ajv';
+import { spoiltBy } from './avamar-spoilt.ts';
 
 /** One request and its answer, as they went over the wire. */
 export type Exchange = { method: string; url: string; request: unknown; status: number; answer: unknown };
@@ -122,6 +123,13 @@ export function vendorContract() {
     /** The vendor's route of a request; undefined where it has none. */
     routeOf(method: string, url: string): string | undefined {
       return operationOf(method, new URL(url).pathname.replace(/^\/api/, ''))?.route;
+    },
+
+    /** Bodies that the vendor does not take, made of one that it takes: each lacks something or has it wrong. */
+    spoilt(method: string, url: string, body: unknown): { what: string; body: unknown }[] {
+      const { parameters = [] } = operationOf(method, new URL(url).pathname.replace(/^\/api/, ''))?.operation ?? {};
+      const schema = parameters.find((parameter) => parameter.in === 'body')?.schema;
+      return schema === undefined || body === undefined ? [] : spoiltBy(swagger.definitions, schema, body);
     },
 
     /** What is wrong with an exchange; nothing where all is as described. */

@@ -13,6 +13,8 @@ export type Call = (method: string, path: string, body?: unknown) => Promise<Ans
 
 const contract = vendorContract();
 const broken = new Set<string>();
+/** What was not as the vendor describes it; nothing where the description is not present. */
+export const violations = (): string[] => [...broken];
 /** Judges what went over the wire by the vendor's description, where that is present. */
 export function judge(exchange: Exchange): void {
   if (!new URL(exchange.url).pathname.startsWith('/api/v1/')) return;
