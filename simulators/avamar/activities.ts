@@ -4,10 +4,9 @@
  */
 import { Hono } from 'hono';
 import { z } from 'zod';
-import { checkedBody } from '../kit/checked-body.ts';
 import { activityTree } from './activity-view.ts';
 import type { AvamarEnv, Server } from './env.ts';
-import { AvamarError, chosenFields, dateTime, inAskedDomain, notFound, page } from './spring.ts';
+import { AvamarError, bodyOf, chosenFields, dateTime, inAskedDomain, notFound, page } from './spring.ts';
 import type { Activity } from './state.ts';
 
 const HOUR_MS = 3_600_000;
@@ -47,7 +46,7 @@ export function activities(server: Server): Hono<AvamarEnv> {
     );
   });
   routes.post('/cancel', async (c) => {
-    const ids = await checkedBody(c, z.array(z.string()));
+    const ids = await bodyOf(c, z.array(z.string()));
     return c.json(Object.fromEntries(ids.map((id) => [id, engine.cancel(need(id))])));
   });
   routes.get('/:id', (c) => c.json(chosenFields(c, activityTree(server, need(c.req.param('id'))))));

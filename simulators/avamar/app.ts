@@ -17,6 +17,7 @@ import { groups } from './groups.ts';
 import { oauthClients, requireToken, tokens } from './oauth.ts';
 import { replication } from './replication.ts';
 import { retentions } from './retentions.ts';
+import { rules } from './rules.ts';
 import { schedules } from './schedules.ts';
 import { AvamarError } from './spring.ts';
 import { about, system } from './system.ts';
@@ -51,6 +52,7 @@ export function createAvamarApp(server: Server, beat: () => Promise<void>): Hono
   app.route('/api/v1/schedules', schedules(server));
   app.route('/api/v1/retentions', retentions(server));
   app.route('/api/v1/datasets', datasets(server));
+  app.route('/api/v1/rules', rules(server));
   app.route('/api/v1/groups', groups(server));
   app.route('/api/v1/replication', replication(server));
   app.route('/api/v1/activities', activities(server));

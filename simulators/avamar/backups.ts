@@ -4,13 +4,12 @@
  */
 import { type Context, Hono } from 'hono';
 import { z } from 'zod';
-import { checkedBody } from '../kit/checked-body.ts';
 import { backupView, backupWithCopies, copyView } from './backup-view.ts';
 import { needClient } from './client-view.ts';
 import { copiesOf, copyAt, deleteCopy, isListed, putCopy } from './copies.ts';
 import { diskFile } from './entities.ts';
 import type { AvamarEnv, Server } from './env.ts';
-import { AvamarError, chosenFields, notFound, page } from './spring.ts';
+import { AvamarError, bodyOf, chosenFields, notFound, page, vendorEnum } from './spring.ts';
 import { type Backup, type Copy, type RestoreTarget, type RetentionTag, morefOf } from './state.ts';
 
 const VmRestore = z.object({
@@ -28,6 +27,13 @@ const VmRestore = z.object({
     .optional(),
   powerMode: z.string().optional(),
   restoreConf: z.boolean().default(false),
+  disks: z.array(z.object({ path: z.string(), newDataStore: z.string() })).optional(),
+  encryption: vendorEnum(['HIGH', 'MEDIUM', 'NONE']).optional(),
+  flags: z.array(z.object({ key: z.string(), value: z.string() })).optional(),
+  instantRestore: z.boolean().optional(),
+  proxy: z.string().optional(),
+  restoreAsNewDisk: z.boolean().optional(),
+  validate: z.boolean().optional(),
 });
 
 /** Epoch milliseconds (0: never) of a number, or of a date-time. The swagger calls the parameter a string and says no more. */
@@ -125,7 +131,7 @@ export function backups(server: Server): Hono<AvamarEnv> {
   routes.post('/:number/restore:vm', async (c) => {
     const client = clientOf(c);
     const { copy, backup } = need(c);
-    const { pluginNumber, vcCid, vmEntityId, newVm, powerMode, restoreConf } = await checkedBody(c, VmRestore);
+    const { pluginNumber, vcCid, vmEntityId, newVm, powerMode, restoreConf } = await bodyOf(c, VmRestore);
     if (vcCid !== undefined && vcCid !== state.vcenter().cid) throw notFound('Virtual center', vcCid);
     let target: RestoreTarget;
     if (newVm !== undefined) target = { kind: 'new', name: newVm.name };

@@ -4,55 +4,28 @@
  */
 import { Hono } from 'hono';
 import { z } from 'zod';
-import { checkedBody } from '../kit/checked-body.ts';
 import { backups } from './backups.ts';
 import { nextRun } from './calendar.ts';
 import { clientView, needClient } from './client-view.ts';
+import { ClientChange, OnDemandBackup, Retirement } from './client-dto.ts';
 import { copiesOf, deleteCopy, putCopy } from './copies.ts';
 import { diskFile } from './entities.ts';
 import type { AvamarEnv, Server } from './env.ts';
 import { groupView } from './groups.ts';
+import { includedIn } from './members.ts';
 import { pluginOf } from './plugins.ts';
 import { clientsOf } from './replication-choice.ts';
-import { AvamarError, chosenFields, dateTime, inAskedDomain, notFound, page } from './spring.ts';
+import { AvamarError, bodyOf, chosenFields, dateTime, inAskedDomain, notFound, page } from './spring.ts';
 import { type Client, type Group, morefOf } from './state.ts';
 
 const RETIRED_DOMAIN = '/MC_RETIRED';
 
-const Change = z.object({
-  name: z.string().min(1).optional(),
-  enabled: z.boolean().optional(),
-  cbtEnabled: z.boolean().optional(),
-  retentionId: z.string().optional(),
-});
-const Retirement = z.object({
-  forceRetire: z.boolean().nullish(),
-  localBackupExpirationTime: z.iso.datetime({ offset: true }).nullish(),
-  remoteBackupExpirationTime: z.iso.datetime({ offset: true }).nullish(),
-  parentCid: z.string().nullish(),
-});
-const OnDemand = z.object({
-  targets: z
-    .array(
-      z.object({
-        name: z.string(),
-        pluginNumber: z.number().int(),
-        disks: z.array(z.object({ diskPath: z.string() })).optional(),
-      }),
-    )
-    .min(1),
-  /** Epoch milliseconds, like the other int64 times of the swagger's examples; absent: the client's retention. */
-  expireTime: z.number().int().nonnegative().optional(),
-});
 const GroupIds = z.array(z.string());
-
-const isMember = (group: Group, cid: string): boolean =>
-  group.members.some((member) => member.cid === cid && member.joinType.startsWith('INCLUDED'));
 
 // Targets that name disk files of the machine choose these disks; anything else, such as a dataset's target, means all.
 function chosenDisks(
   client: Client,
-  targets: z.infer<typeof OnDemand>['targets'],
+  targets: z.infer<typeof OnDemandBackup>['targets'],
   labels: string[],
 ): string[] | undefined {
   const files = new Set(targets.flatMap(({ name, disks = [] }) => [name, ...disks.map(({ diskPath }) => diskPath)]));
@@ -63,6 +36,7 @@ function chosenDisks(
 export function clients(server: Server): Hono<AvamarEnv> {
   const { state, engine, clock, link } = server;
   const need = (cid: string) => needClient(server, cid);
+  const isMember = (group: Group, cid: string): boolean => includedIn(state, group).includes(cid);
   const able = (client: Client): Client => {
     if (client.retired || !client.enabled) throw new AvamarError(400, `Client ${client.name} is disabled or retired.`);
     return client;
@@ -93,7 +67,7 @@ export function clients(server: Server): Hono<AvamarEnv> {
   routes.get('/:cid', (c) => c.json(chosenFields(c, clientView(server, need(c.req.param('cid'))))));
   routes.put('/:cid', async (c) => {
     const client = need(c.req.param('cid'));
-    const { name, enabled, cbtEnabled, retentionId } = await checkedBody(c, Change);
+    const { name, enabled, cbtEnabled, retentionId } = await bodyOf(c, ClientChange);
     const changed: Client = {
       ...client,
       name: name ?? client.name,
@@ -126,7 +100,7 @@ export function clients(server: Server): Hono<AvamarEnv> {
   });
   routes.post('/:cid/groups/add', async (c) => {
     const client = able(need(c.req.param('cid')));
-    for (const group of needGroups(await checkedBody(c, GroupIds))) {
+    for (const group of needGroups(await bodyOf(c, GroupIds))) {
       if (isMember(group, client.id)) continue;
       const others = group.members.filter(({ cid }) => cid !== client.id);
       state.groups.put(group.id, { ...group, members: [...others, { cid: client.id, joinType: 'INCLUDED_BY_USER' }] });
@@ -135,13 +109,13 @@ export function clients(server: Server): Hono<AvamarEnv> {
   });
   routes.post('/:cid/groups/remove', async (c) => {
     const client = need(c.req.param('cid'));
-    leave(client, needGroups(await checkedBody(c, GroupIds)));
+    leave(client, needGroups(await bodyOf(c, GroupIds)));
     return c.body(null, 204);
   });
 
   routes.post('/:cid/backup', async (c) => {
     const client = able(need(c.req.param('cid')));
-    const { targets, expireTime } = await checkedBody(c, OnDemand);
+    const { targets, expireTime } = await bodyOf(c, OnDemandBackup);
     const machine = await link.machine(morefOf(client.entityId));
     const disks = chosenDisks(client, targets, machine?.disks.map(({ label }) => label) ?? []);
     const activity = engine.backup(client, {
@@ -192,17 +166,17 @@ export function clients(server: Server): Hono<AvamarEnv> {
   });
   routes.post('/:cid/retire', async (c) => {
     const client = need(c.req.param('cid'));
-    const { localBackupExpirationTime, remoteBackupExpirationTime } = await checkedBody(c, Retirement);
+    const { localBackupExpirationTime, remoteBackupExpirationTime } = await bodyOf(c, Retirement);
     leave(client, state.groups.values());
     state.clients.put(client.id, { ...client, retired: true, enabled: false, domainFqdn: RETIRED_DOMAIN });
-    if (localBackupExpirationTime) {
+    if (localBackupExpirationTime !== undefined) {
       for (const backup of state.backups.values()) {
         if (backup.cid !== client.id) continue;
         const expirationTime = Date.parse(localBackupExpirationTime);
         state.backups.put(`${client.id}/${backup.labelNumber}`, { ...backup, expirationTime });
       }
     }
-    if (remoteBackupExpirationTime) {
+    if (remoteBackupExpirationTime !== undefined) {
       const expirationTime = Date.parse(remoteBackupExpirationTime);
       for (const copy of copiesOf(state, client.id, clock.now())) putCopy(state, { ...copy, expirationTime });
     }

@@ -4,23 +4,22 @@
  */
 import { Hono } from 'hono';
 import { z } from 'zod';
-import { checkedBody } from '../kit/checked-body.ts';
 import { fqdn } from './activity-engine.ts';
 import type { AvamarEnv, Server } from './env.ts';
+import { SnapFlagDTO } from './flags.ts';
 import { refuseDuplicate, refuseReadOnly, refuseUsed } from './named-objects.ts';
-import { chosenFields, inAskedDomain, notFound, page } from './spring.ts';
+import { bodyOf, chosenFields, inAskedDomain, notFound, page } from './spring.ts';
 import type { Dataset } from './state.ts';
 
 const Item = z.object({ pluginNumber: z.number().int(), value: z.string() });
-const Flag = z.object({ key: z.string(), pluginNumber: z.number().int(), value: z.string() });
 const DatasetDTO = z.object({
   name: z.string().min(1),
   domainFqdn: z.string().startsWith('/').default('/'),
   includes: z.array(Item).default([]),
   excludes: z.array(Item).default([]),
   targets: z.array(Item.extend({ recordId: z.string().optional() })).default([]),
-  snapupFlags: z.array(Flag).default([]),
-  freeFlags: z.array(Flag).default([]),
+  snapupFlags: z.array(SnapFlagDTO).default([]),
+  freeFlags: z.array(SnapFlagDTO).default([]),
 });
 
 function complete(dto: z.infer<typeof DatasetDTO>, id: string): Dataset {
@@ -58,7 +57,7 @@ export function datasets({ state }: Server): Hono<AvamarEnv> {
     return c.json(page(c, asked.map(view)));
   });
   routes.post('/', async (c) => {
-    const dto = await checkedBody(c, DatasetDTO);
+    const dto = await bodyOf(c, DatasetDTO);
     refuseDuplicate('Dataset', state.datasets.values(), dto.name, dto.domainFqdn);
     const id = `DS${state.nextNumber()}`;
     return c.json(view(state.datasets.put(id, complete(dto, id))), 201);
@@ -66,7 +65,7 @@ export function datasets({ state }: Server): Hono<AvamarEnv> {
   routes.get('/:id', (c) => c.json(chosenFields(c, view(need(c.req.param('id'))))));
   routes.put('/:id', async (c) => {
     const { id } = refuseReadOnly('Dataset', need(c.req.param('id')));
-    const dto = await checkedBody(c, DatasetDTO);
+    const dto = await bodyOf(c, DatasetDTO);
     refuseDuplicate('Dataset', state.datasets.values(), dto.name, dto.domainFqdn, id);
     return c.json(view(state.datasets.put(id, complete(dto, id))));
   });

@@ -5,30 +5,18 @@
 import { randomUUID } from 'node:crypto';
 import { Hono } from 'hono';
 import { z } from 'zod';
-import { checkedBody } from '../kit/checked-body.ts';
 import { copiesOf, deleteCopy } from './copies.ts';
 import type { AvamarEnv, Server } from './env.ts';
+import { SnapFlag } from './flags.ts';
 import { refuseDuplicate } from './named-objects.ts';
-import { AvamarError, chosenFields, notFound, vendorEnum } from './spring.ts';
+import { AvamarError, bodyOf, chosenFields, notFound, vendorEnum } from './spring.ts';
 import type { Copy, Destination } from './state.ts';
 
-const COMMANDS = ['BACKUP', 'RESTORE', 'BROWSE', 'DYNAMIC_BROWSE', 'REPL_CONFIG', 'VALIDATE', 'MIGRATE'] as const;
 const DestinationServerDTO = z.object({
   name: z.string().min(1),
   encryption: vendorEnum(['HIGH', 'MEDIUM', 'NONE']),
   pluginNumber: z.number().int(),
-  configFlags: z.array(
-    z.object({
-      flagId: z.string(),
-      name: z.string(),
-      pluginNumber: z.number().int(),
-      value: z.string(),
-      type: z.string(),
-      command: vendorEnum(COMMANDS),
-      defaultValue: z.string().optional(),
-      alternatePID: z.number().int().optional(),
-    }),
-  ),
+  configFlags: z.array(SnapFlag),
 });
 
 /** The address is the value of the flag `dstaddr`: the swagger's example of a flag. @throws AvamarError without it */
@@ -54,7 +42,7 @@ export function destinations({ state, clock }: Server): Hono<AvamarEnv> {
   // An array and no page: seen by a client of live servers.
   routes.get('/', (c) => c.json(state.destinations.values().map((destination) => chosenFields(c, view(destination)))));
   routes.post('/', async (c) => {
-    const dto = await checkedBody(c, DestinationServerDTO);
+    const dto = await bodyOf(c, DestinationServerDTO);
     refuseDuplicate('Destination server', state.destinations.values(), dto.name, '/');
     const id = `DST${state.nextNumber()}`;
     const systemId = `${Math.floor(clock.now() / 1000)}@${randomUUID()}`;
@@ -62,7 +50,7 @@ export function destinations({ state, clock }: Server): Hono<AvamarEnv> {
   });
   // Names below .invalid lead nowhere by their definition (RFC 2606): a server there cannot be reached.
   routes.post('/verify', async (c) => {
-    const host = hostOf(await checkedBody(c, DestinationServerDTO));
+    const host = hostOf(await bodyOf(c, DestinationServerDTO));
     if (host.endsWith('.invalid'))
       throw new AvamarError(400, `${host} cannot be reached.`, 'DestinationServerException');
     return c.body(null, 200);
@@ -70,7 +58,7 @@ export function destinations({ state, clock }: Server): Hono<AvamarEnv> {
   routes.get('/:id', (c) => c.json(chosenFields(c, view(need(c.req.param('id'))))));
   routes.put('/:id', async (c) => {
     const known = need(c.req.param('id'));
-    const dto = await checkedBody(c, DestinationServerDTO);
+    const dto = await bodyOf(c, DestinationServerDTO);
     refuseDuplicate('Destination server', state.destinations.values(), dto.name, '/', known.id);
     return c.json(view(state.destinations.put(known.id, { ...known, ...dto, host: hostOf(dto) })));
   });

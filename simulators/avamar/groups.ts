@@ -3,42 +3,20 @@
  * @module
  */
 import { Hono } from 'hono';
-import { z } from 'zod';
-import { checkedBody } from '../kit/checked-body.ts';
+import type { z } from 'zod';
 import { fqdn } from './activity-engine.ts';
 import type { AvamarEnv, Server } from './env.ts';
+import { BackupGroupDTO, BackupGroupParam } from './group-dto.ts';
+import { includedIn, membersOf } from './members.ts';
 import { refuseDuplicate } from './named-objects.ts';
 import { pluginOf } from './plugins.ts';
-import { chosenFields, inAskedDomain, notFound, page, vendorEnum } from './spring.ts';
+import { bodyOf, chosenFields, inAskedDomain, notFound, page } from './spring.ts';
 import type { Group } from './state.ts';
-
-const BackupGroupDTO = z.object({
-  name: z.string().min(1),
-  domainFqdn: z.string().startsWith('/').default('/'),
-  enabled: z.boolean().default(false),
-  datasetId: z.string(),
-  scheduleId: z.string(),
-  retentionId: z.string(),
-  encryption: vendorEnum(['HIGH', 'MEDIUM', 'NONE']).default('HIGH'),
-  members: z
-    .array(
-      z.object({
-        cid: z.string(),
-        datasetId: z.string().optional(),
-        joinType: vendorEnum(['EXCLUDED', 'NOT_SELECTED', 'INCLUDED_BY_RULE', 'INCLUDED_BY_USER']).default(
-          'INCLUDED_BY_USER',
-        ),
-      }),
-    )
-    .optional(),
-  proxyIds: z.array(z.string()).default([]),
-  autoProxyMapping: z.boolean().default(true),
-  overrideSchedule: vendorEnum(['skipNext', 'runOnce', 'none']).default('none'),
-});
 
 /** `Group` of the swagger. It counts the members and does not list them: they are under `/groups/{id}/members`. */
 export function groupView({ state }: Server, group: Group) {
-  const { members, ...shown } = group;
+  const { members: _members, ruleId, ...shown } = group;
+  const rule = state.rules.get(String(ruleId));
   const dataset = state.datasets.get(group.datasetId);
   const schedule = state.schedules.get(group.scheduleId);
   const retention = state.retentions.get(group.retentionId);
@@ -46,9 +24,14 @@ export function groupView({ state }: Server, group: Group) {
     ...shown,
     type: 'REGULAR',
     memberType: 'NOT_SPECIFIED',
-    memberCount: members.filter(({ joinType }) => joinType.startsWith('INCLUDED')).length,
+    memberCount: includedIn(state, group).length,
     reserved: false,
-    ruleEnabled: false,
+    ...(rule === undefined
+      ? {}
+      : {
+          rule: fqdn(rule.domain, rule.name),
+          ruleIdentifier: { lid: rule.id, name: rule.name, domain: rule.domain, fqName: fqdn(rule.domain, rule.name) },
+        }),
     vcCid: state.vcenter().cid,
     datasetFqdn: dataset === undefined ? '' : fqdn(dataset.domain, dataset.name),
     scheduleFqdn: schedule === undefined ? '' : fqdn(schedule.domainFqdn, schedule.name),
@@ -71,6 +54,8 @@ export function groups(server: Server): Hono<AvamarEnv> {
     if (state.datasets.get(dto.datasetId) === undefined) throw notFound('Dataset', dto.datasetId);
     if (state.schedules.get(dto.scheduleId) === undefined) throw notFound('Schedule', dto.scheduleId);
     if (state.retentions.get(dto.retentionId) === undefined) throw notFound('Retention', dto.retentionId);
+    if (dto.ruleEnabled && state.rules.get(String(dto.ruleId)) === undefined)
+      throw notFound('Rule', String(dto.ruleId));
     for (const { cid } of members ?? []) if (state.clients.get(cid) === undefined) throw notFound('Client', cid);
     return {
       ...dto,
@@ -93,14 +78,14 @@ export function groups(server: Server): Hono<AvamarEnv> {
     );
   });
   routes.post('/backup-groups', async (c) => {
-    const dto = await checkedBody(c, BackupGroupDTO);
+    const dto = await bodyOf(c, BackupGroupDTO);
     refuseDuplicate('Group', state.groups.values(), dto.name, dto.domainFqdn);
     const id = `${state.nextNumber()}:GID`;
     return c.json(groupView(server, state.groups.put(id, complete(dto, id))), 201);
   });
   routes.put('/backup-groups/:id', async (c) => {
     const { id } = need(c.req.param('id'));
-    const dto = await checkedBody(c, BackupGroupDTO);
+    const dto = await bodyOf(c, BackupGroupDTO);
     refuseDuplicate('Group', state.groups.values(), dto.name, dto.domainFqdn, id);
     return c.json(groupView(server, state.groups.put(id, complete(dto, id))));
   });
@@ -108,29 +93,28 @@ export function groups(server: Server): Hono<AvamarEnv> {
     const group = need(c.req.param('id'));
     return c.json(groupView(server, state.groups.put(group.id, { ...group, enabled: !group.enabled })));
   });
-  routes.post('/backup-groups/:id/backup', (c) => {
+  routes.post('/backup-groups/:id/backup', async (c) => {
     const group = need(c.req.param('id'));
-    const results = group.members
-      .filter(({ joinType }) => joinType.startsWith('INCLUDED'))
-      .map(({ cid }) => {
-        const client = state.clients.get(cid);
-        if (client === undefined || client.retired || !client.enabled) {
-          const error = {
-            code: 400,
-            exception: 'ClientDisabledException',
-            message: 'The client is disabled or retired.',
-          };
-          return { name: client?.name ?? cid, success: false, error };
-        }
-        const how = { user: c.var.caller.userName, pluginNumber: pluginOf(group, state), group };
-        return { name: client.name, success: true, data: engine.backup(client, how).id };
-      });
+    await bodyOf(c, BackupGroupParam);
+    const results = includedIn(state, group).map((cid) => {
+      const client = state.clients.get(cid);
+      if (client === undefined || client.retired || !client.enabled) {
+        const error = {
+          code: 400,
+          exception: 'ClientDisabledException',
+          message: 'The client is disabled or retired.',
+        };
+        return { name: client?.name ?? cid, success: false, error };
+      }
+      const how = { user: c.var.caller.userName, pluginNumber: pluginOf(group, state), group };
+      return { name: client.name, success: true, data: engine.backup(client, how).id };
+    });
     return c.json(results);
   });
   routes.get('/:id', (c) => c.json(chosenFields(c, groupView(server, need(c.req.param('id'))))));
   routes.get('/:id/members', (c) => {
     const group = need(c.req.param('id'));
-    const members = group.members.map(({ cid, datasetId, joinType }) => {
+    const members = membersOf(state, group).map(({ cid, datasetId, joinType }) => {
       const client = state.clients.get(cid);
       return {
         cid,

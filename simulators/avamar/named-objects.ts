@@ -5,12 +5,18 @@
  */
 import { AvamarError } from './spring.ts';
 
-type Named = { id: string; name: string; domainFqdn?: string; domain?: string };
+type Named = { id: string | number; name: string; domainFqdn?: string; domain?: string };
 
 const domainOf = ({ domainFqdn, domain }: Named): string => domainFqdn ?? domain ?? '/';
 
 /** @throws AvamarError when another object than `exceptId` has the name in that domain. */
-export function refuseDuplicate(kind: string, objects: Named[], name: string, domain: string, exceptId?: string): void {
+export function refuseDuplicate(
+  kind: string,
+  objects: Named[],
+  name: string,
+  domain: string,
+  exceptId?: string | number,
+): void {
   const other = objects.find((object) => object.name === name && domainOf(object) === domain && object.id !== exceptId);
   if (other !== undefined) {
     throw new AvamarError(400, `${kind} ${name} already exists in ${domain}.`, 'DuplicateNameException');

@@ -5,9 +5,8 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { Hono, type MiddlewareHandler } from 'hono';
 import { z } from 'zod';
-import { checkedBody } from '../kit/checked-body.ts';
 import type { AvamarEnv, Server } from './env.ts';
-import { AvamarError, notFound, vendorEnum } from './spring.ts';
+import { AvamarError, bodyOf, notFound, vendorEnum } from './spring.ts';
 import type { OAuthClient, Token } from './state.ts';
 
 const GrantType = vendorEnum(['password', 'implicit', 'refresh_token', 'client_credentials', 'authorization_code']);
@@ -87,7 +86,7 @@ export function oauthClients(server: Server): Hono<AvamarEnv> {
     return client;
   };
   routes.post('/', async (c) => {
-    const { clientId = randomUUID(), clientSecret = randomUUID(), ...rest } = await checkedBody(c, Registration);
+    const { clientId = randomUUID(), clientSecret = randomUUID(), ...rest } = await bodyOf(c, Registration);
     // 400 for a client that is there already: observed by a client of live servers.
     if (clients.get(clientId) !== undefined) throw new AvamarError(400, `OAuth2 client ${clientId} already exists.`);
     return c.json(clients.put(clientId, { clientId, clientSecret, ...rest }));
@@ -95,7 +94,7 @@ export function oauthClients(server: Server): Hono<AvamarEnv> {
   routes.get('/:clientId', (c) => c.json(need(c.req.param('clientId'))));
   routes.put('/:clientId', async (c) => {
     const known = need(c.req.param('clientId'));
-    const { clientId: _, clientSecret = known.clientSecret, ...rest } = await checkedBody(c, Registration);
+    const { clientId: _, clientSecret = known.clientSecret, ...rest } = await bodyOf(c, Registration);
     return c.json(clients.put(known.clientId, { ...known, ...rest, clientSecret }));
   });
   routes.delete('/:clientId', (c) => {

@@ -4,12 +4,12 @@
  */
 import { Hono } from 'hono';
 import { z } from 'zod';
-import { checkedBody } from '../kit/checked-body.ts';
 import { destinations } from './destinations.ts';
 import type { AvamarEnv, Server } from './env.ts';
+import { SnapFlagDTO } from './flags.ts';
 import { refuseDuplicate } from './named-objects.ts';
 import { pluginName, REPLICATE } from './plugins.ts';
-import { chosenFields, notFound, page, vendorEnum } from './spring.ts';
+import { bodyOf, chosenFields, notFound, page, vendorEnum } from './spring.ts';
 import type { ReplicationGroup } from './state.ts';
 
 const Unit = vendorEnum(['DAYS', 'WEEKS', 'MONTHS', 'YEARS']);
@@ -41,7 +41,6 @@ const ReplicationRetentionDTO = z.object({
   yearlyTag: Duration.optional(),
   yearlyTagUnit: Unit.optional(),
 });
-const Flag = z.object({ key: z.string(), pluginNumber: z.number().int(), value: z.string() });
 const ReplicationGroupDTO = z.object({
   name: z.string().min(1),
   destinationServerId: z.string(),
@@ -56,8 +55,8 @@ const ReplicationGroupDTO = z.object({
   orderingCriterion: vendorEnum(['OLDEST_TO_NEWEST', 'NEWEST_TO_OLDEST']).default('OLDEST_TO_NEWEST'),
   optimizeVsr: z.boolean().default(false),
   usePoolBased: z.boolean().default(false),
-  replFlags: z.array(Flag).optional(),
-  freeFlags: z.array(Flag).optional(),
+  replFlags: z.array(SnapFlagDTO).optional(),
+  freeFlags: z.array(SnapFlagDTO).optional(),
 });
 type ReplicationGroupDTO = z.infer<typeof ReplicationGroupDTO>;
 
@@ -102,14 +101,14 @@ function replicationGroups({ state, engine }: Server): Hono<AvamarEnv> {
 
   routes.get('/', (c) => c.json(page(c, state.replicationGroups.values().map(view))));
   routes.post('/', async (c) => {
-    const dto = await checkedBody(c, ReplicationGroupDTO);
+    const dto = await bodyOf(c, ReplicationGroupDTO);
     refuseDuplicate('Replication group', state.replicationGroups.values(), dto.name, '/');
     return c.json(view(put(dto, `${state.nextNumber()}:GID`)), 201);
   });
   routes.get('/:id', (c) => c.json(chosenFields(c, view(need(c.req.param('id'))))));
   routes.put('/:id', async (c) => {
     const { id } = need(c.req.param('id'));
-    const dto = await checkedBody(c, ReplicationGroupDTO);
+    const dto = await bodyOf(c, ReplicationGroupDTO);
     refuseDuplicate('Replication group', state.replicationGroups.values(), dto.name, '/', id);
     return c.json(view(put(dto, id)));
   });

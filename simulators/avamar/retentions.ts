@@ -4,11 +4,10 @@
  */
 import { Hono } from 'hono';
 import { z } from 'zod';
-import { checkedBody } from '../kit/checked-body.ts';
 import { fqdn } from './activity-engine.ts';
 import type { AvamarEnv, Server } from './env.ts';
 import { refuseDuplicate, refuseReadOnly, refuseUsed } from './named-objects.ts';
-import { chosenFields, inAskedDomain, notFound, page, vendorEnum } from './spring.ts';
+import { bodyOf, chosenFields, inAskedDomain, notFound, page, vendorEnum } from './spring.ts';
 import type { Retention } from './state.ts';
 
 const Unit = vendorEnum(['DAYS', 'WEEKS', 'MONTHS', 'YEARS']);
@@ -59,7 +58,7 @@ export function retentions({ state }: Server): Hono<AvamarEnv> {
     return c.json(page(c, asked.map(view)));
   });
   routes.post('/', async (c) => {
-    const dto = await checkedBody(c, RetentionDTO);
+    const dto = await bodyOf(c, RetentionDTO);
     refuseDuplicate('Retention', state.retentions.values(), dto.name, dto.domainFqdn);
     // RP and a number of milliseconds: the swagger's example of Retention.id.
     const id = `RP${state.nextNumber()}`;
@@ -68,7 +67,7 @@ export function retentions({ state }: Server): Hono<AvamarEnv> {
   routes.get('/:id', (c) => c.json(chosenFields(c, view(need(c.req.param('id'))))));
   routes.put('/:id', async (c) => {
     const { id } = refuseReadOnly('Retention', need(c.req.param('id')));
-    const dto = await checkedBody(c, RetentionDTO);
+    const dto = await bodyOf(c, RetentionDTO);
     refuseDuplicate('Retention', state.retentions.values(), dto.name, dto.domainFqdn, id);
     return c.json(view(state.retentions.put(id, { ...dto, id, readOnly: false })));
   });

@@ -1,6 +1,7 @@
 import type { SimulatedClock } from '../kit/clock.ts';
 import type { ActivityEngine } from './activity-engine.ts';
 import { lastRunWithin, nextRun } from './calendar.ts';
+import { includedIn } from './members.ts';
 import { pluginOf } from './plugins.ts';
 import type { Group, ReplicationGroup, Schedule, State } from './state.ts';
 
@@ -22,10 +23,9 @@ export function createScheduler(state: State, clock: SimulatedClock, engine: Act
   };
 
   const backUp = (group: Group, schedule: Schedule, scheduledAt: number): void => {
-    for (const { cid, joinType } of group.members) {
+    for (const cid of includedIn(state, group)) {
       const client = state.clients.get(cid);
       if (client === undefined || client.retired || !client.enabled) continue;
-      if (joinType !== 'INCLUDED_BY_USER' && joinType !== 'INCLUDED_BY_RULE') continue;
       engine.backup(client, { user: 'MCUser', pluginNumber: pluginOf(group, state), group, schedule, scheduledAt });
     }
   };

@@ -5,11 +5,10 @@
 import { Hono } from 'hono';
 import { IANAZone } from 'luxon';
 import { z } from 'zod';
-import { checkedBody } from '../kit/checked-body.ts';
 import { nextRun } from './calendar.ts';
 import type { AvamarEnv, Server } from './env.ts';
 import { refuseDuplicate, refuseReadOnly, refuseUsed } from './named-objects.ts';
-import { chosenFields, dateTime, inAskedDomain, notFound, page, vendorEnum } from './spring.ts';
+import { bodyOf, chosenFields, dateTime, inAskedDomain, notFound, page, vendorEnum } from './spring.ts';
 import type { Schedule } from './state.ts';
 
 const DAYS = ['Sunday', 'Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday'] as const;
@@ -82,7 +81,7 @@ export function schedules(server: Server): Hono<AvamarEnv> {
   routes.get('/timezone-ids', (c) => c.json(['UTC', ...Intl.supportedValuesOf('timeZone')]));
   // The swagger says "object": the form of the answer is ours.
   routes.post('/next-run-time', async (c) => {
-    const next = nextRun(complete(await checkedBody(c, ScheduleDTO), ''), clock.now());
+    const next = nextRun(complete(await bodyOf(c, ScheduleDTO), ''), clock.now());
     return c.json(next === undefined ? {} : { nextRunTime: dateTime(next) });
   });
   routes.post('/run/:id', (c) => {
@@ -90,7 +89,7 @@ export function schedules(server: Server): Hono<AvamarEnv> {
     return c.body(null, 204);
   });
   routes.post('/', async (c) => {
-    const dto = await checkedBody(c, ScheduleDTO);
+    const dto = await bodyOf(c, ScheduleDTO);
     refuseDuplicate('Schedule', state.schedules.values(), dto.name, dto.domainFqdn);
     const id = `SD${state.nextNumber()}`;
     return c.json(view(state.schedules.put(id, complete(dto, id))), 201);
@@ -98,7 +97,7 @@ export function schedules(server: Server): Hono<AvamarEnv> {
   routes.get('/:id', (c) => c.json(chosenFields(c, view(need(c.req.param('id'))))));
   routes.put('/:id', async (c) => {
     const { id } = refuseReadOnly('Schedule', need(c.req.param('id')));
-    const dto = await checkedBody(c, ScheduleDTO);
+    const dto = await bodyOf(c, ScheduleDTO);
     refuseDuplicate('Schedule', state.schedules.values(), dto.name, dto.domainFqdn, id);
     return c.json(view(state.schedules.put(id, complete(dto, id))));
   });

@@ -5,6 +5,7 @@
  */
 import type { Context } from 'hono';
 import { z } from 'zod';
+import { checkedBody } from '../kit/checked-body.ts';
 
 /**
  * A refusal in the vendor's error shape `{code, exception, message, details, event}`. The swagger documents only the
@@ -35,6 +36,18 @@ export function vendorEnum<const V extends string>(values: readonly [V, ...V[]])
     z.enum(values),
   );
 }
+
+// A null says as much as a field that is left out: clients of live servers send such.
+const withoutNulls = (value: unknown): unknown => {
+  if (Array.isArray(value)) return value.map(withoutNulls);
+  if (typeof value !== 'object' || value === null) return value;
+  const given = Object.entries(value).filter(([, inside]) => inside !== null);
+  return Object.fromEntries(given.map(([key, inside]) => [key, withoutNulls(inside)]));
+};
+
+/** The JSON body of a request, checked; fields that the schema does not know are ignored. @throws BadBody */
+export const bodyOf = <S extends z.ZodType>(c: Context, schema: S): Promise<z.infer<S>> =>
+  checkedBody(c, z.preprocess(withoutNulls, schema));
 
 type Row = object;
 

@@ -7,7 +7,7 @@ import type { Server } from './env.ts';
 import { createOutcomes } from './outcomes.ts';
 import { createScheduler } from './scheduler.ts';
 import type { Settings } from './settings.ts';
-import { openState } from './state.ts';
+import { openState } from './open-state.ts';
 import { advanceTasks } from './tasks.ts';
 import { linkToVCenter } from '../hypervisor/vcenter-link.ts';
 

@@ -3,10 +3,7 @@
  * times inside are epoch milliseconds of the simulated clock.
  * @module
  */
-import { randomBytes, randomUUID } from 'node:crypto';
-import type { SimulatedClock } from '../kit/clock.ts';
-import type { Collection, Store } from '../kit/store.ts';
-import { addBuiltIns, SYSTEM_DOMAIN } from './built-ins.ts';
+import type { Collection } from '../kit/store.ts';
 
 export type OAuthClient = {
   clientId: string;
@@ -134,7 +131,12 @@ export type Group = {
   autoProxyMapping: boolean;
   skipNext: boolean;
   runOnce: boolean;
+  ruleEnabled: boolean;
+  ruleId?: number | undefined;
 };
+
+export type Expression = { keyName: string; operatorName: string; value: string; vmTagCategoryValue: string };
+export type Rule = { id: number; name: string; domain: string; matchType: 'AND' | 'OR'; expressions: Expression[] };
 
 /** A flag of a plug-in as the vendor writes it: `SnapFlag`. */
 export type Flag = { flagId: string; name: string; pluginNumber: number; value: string; type: string; command: string };
@@ -299,6 +301,7 @@ export type State = {
   retentions: Collection<Retention>;
   datasets: Collection<Dataset>;
   groups: Collection<Group>;
+  rules: Collection<Rule>;
   activities: Collection<Activity>;
   /** By `cid/labelNumber`. */
   backups: Collection<Backup>;
@@ -319,54 +322,3 @@ export type State = {
   /** A client id as on the wire: 40 hexadecimal digits. */
   newCid(): string;
 };
-
-/** Opens the server's state; a new one gets the built-in objects and an identity that stays. */
-export function openState(
-  store: Store,
-  clock: SimulatedClock,
-  options: { vcenterName: string; timeZoneId: string },
-): State {
-  const identity = store.collection<{ systemId: string; lastNumber: number }>('identity');
-  const vcenters = store.collection<VCenter>('vcenters');
-  if (identity.get('self') === undefined) {
-    identity.put('self', { systemId: `${Math.floor(clock.now() / 1000)}@${randomUUID()}`, lastNumber: 0 });
-  }
-  if (vcenters.get('self') === undefined) {
-    const { vcenterName: name } = options;
-    vcenters.put('self', { cid: randomBytes(20).toString('hex'), name, domain: `/${name}`, uuid: '', version: '' });
-  }
-  const vcenter = () => vcenters.get('self') as VCenter;
-  const state: State = {
-    oauthClients: store.collection('oauth-clients'),
-    tokens: store.collection('tokens'),
-    clients: store.collection('clients'),
-    schedules: store.collection('schedules'),
-    retentions: store.collection('retentions'),
-    datasets: store.collection('datasets'),
-    groups: store.collection('groups'),
-    activities: store.collection('activities'),
-    backups: store.collection('backups'),
-    tasks: store.collection('tasks'),
-    audit: store.collection('audit'),
-    destinations: store.collection('destinations'),
-    replicationGroups: store.collection('replication-groups'),
-    copies: store.collection('copies'),
-    scheduler: store.collection('scheduler'),
-    vcenter,
-    replicator: () => state.clients.values().find(({ domainFqdn }) => domainFqdn === SYSTEM_DOMAIN) as Client,
-    rememberVCenter(seen) {
-      const known = vcenter();
-      if (known.uuid !== seen.uuid || known.version !== seen.version) vcenters.put('self', { ...known, ...seen });
-    },
-    systemId: () => identity.get('self')?.systemId ?? '',
-    nextNumber() {
-      const { systemId, lastNumber } = identity.get('self') as { systemId: string; lastNumber: number };
-      const number = Math.max(clock.now(), lastNumber + 1);
-      identity.put('self', { systemId, lastNumber: number });
-      return number;
-    },
-    newCid: () => randomBytes(20).toString('hex'),
-  };
-  addBuiltIns(state, options.timeZoneId, clock.now());
-  return state;
-}

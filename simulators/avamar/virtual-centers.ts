@@ -5,11 +5,11 @@
 import { randomUUID } from 'node:crypto';
 import { Hono } from 'hono';
 import { z } from 'zod';
-import { checkedBody } from '../kit/checked-body.ts';
+import { Contact } from './client-dto.ts';
 import { clientView, needClient } from './client-view.ts';
 import { clientsByEntity, entity, entityIdOf, find, found, tree } from './entities.ts';
 import type { AvamarEnv, Server } from './env.ts';
-import { chosenFields, notFound, page, vendorEnum } from './spring.ts';
+import { bodyOf, chosenFields, notFound, page, vendorEnum } from './spring.ts';
 import { type TaskRecord, isMachine, morefOf } from './state.ts';
 import { taskView } from './tasks.ts';
 import { VCenterUnavailable } from '../hypervisor/vcenter-link.ts';
@@ -18,6 +18,7 @@ const NewClients = z.object({
   domain: z.string().startsWith('/'),
   entityIds: z.array(z.string().min(1)).min(1),
   cbtEnabled: z.boolean().default(true),
+  contact: Contact.optional(),
   containerInclusionType: vendorEnum(['DYNAMIC', 'STATIC']).optional(),
   recursiveProtection: z.boolean().optional(),
   viewType: vendorEnum(['Host_cluster', 'Vm_template', 'Datastore', 'Unknown']).optional(),
@@ -79,7 +80,7 @@ export function virtualCenters(server: Server): Hono<AvamarEnv> {
     );
   });
   routes.post('/:cid/clients', async (c) => {
-    const { domain, entityIds, cbtEnabled } = await checkedBody(c, NewClients);
+    const { domain, entityIds, cbtEnabled } = await bodyOf(c, NewClients);
     const task: TaskRecord = {
       id: randomUUID(),
       createdAt: clock.now(),

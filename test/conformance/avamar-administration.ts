@@ -14,10 +14,8 @@ export interface AvamarAdministration {
   /** @throws Error with the server's words when it refuses. */
   call(method: string, path: string, body?: unknown): Promise<unknown>;
   /** Everything that schedules something, by kind; what Avamar brings along is left out. */
-  inventory(): Promise<Record<'groups' | 'schedules' | 'retentions' | 'datasets', Thing[]>>;
+  inventory(): Promise<Record<'groups' | 'schedules' | 'retentions' | 'datasets' | 'replicationGroups', Thing[]>>;
   clients(): Promise<Thing[]>;
-  /** The replication groups whose names begin so. */
-  replicationGroups(prefix: string): Promise<Thing[]>;
   /** Makes a replication destination. @returns its id. */
   destination(name: string): Promise<string>;
 }
@@ -82,8 +80,6 @@ export async function avamarAdministration(
   return {
     call,
     clients: () => all('/clients'),
-    replicationGroups: async (prefix) =>
-      (await all('/replication/groups')).filter(({ name }) => name.startsWith(prefix)),
     async destination(name) {
       const flag = { flagId: 'dstaddr', name: 'dstaddr', value: `${name}.test`, type: 'string' };
       const configFlags = [{ ...flag, pluginNumber: 1008, command: 'REPL_CONFIG' }];
@@ -91,13 +87,14 @@ export async function avamarAdministration(
       return ((await call('POST', '/replication/destinations', asked)) as Thing).id;
     },
     async inventory() {
-      const [groups, schedules, retentions, datasets] = await Promise.all([
+      const [groups, schedules, retentions, datasets, replicationGroups] = await Promise.all([
         made('/groups'),
         made('/schedules'),
         made('/retentions'),
         made('/datasets'),
+        made('/replication/groups'),
       ]);
-      return { groups, schedules, retentions, datasets };
+      return { groups, schedules, retentions, datasets, replicationGroups };
     },
   };
 }

@@ -39,6 +39,9 @@ export const avamarSubject: Subject = {
       ...(zone === undefined ? {} : { zone }),
     });
     if (aheadSeconds !== undefined) await world.advance(aheadSeconds);
+    await world.destination('vault');
+    // The first login of all registers an OAuth client; what is compared begins after it.
+    await world.connect().sessions(world.context, ['none']);
     const wire = await startWire(world.avamarUrl, PROTOCOL, certificate === undefined ? {} : { certificate });
     return {
       wire,

@@ -23,6 +23,8 @@ export type Ability =
   | 'RENAME'
   /** A single backup can be deleted. */
   | 'DELETE_BACKUPS'
+  /** There is another server that backups can be copied to. */
+  | 'REPLICATION'
   /** The server can be started with another clock, time zone or habit. */
   | 'SURROUNDINGS';
 

@@ -78,6 +78,7 @@ export function realSubject(
       MANY_SESSIONS: REAL,
       SURROUNDINGS: REAL,
       RENAME: REAL,
+      REPLICATION: REAL,
       DELETE_BACKUPS: REAL,
     },
     limits: {},

@@ -60,7 +60,7 @@ const AvamarConfig = z.strictObject({
   clientTaskSeconds: z.int().min(1).max(3_600).default(120),
   /** How many hours after its start a scheduled backup may still run (`ScheduleDTO.duration`). The default is ours. */
   windowHours: z.int().min(1).max(24).default(8),
-  /** What is scheduled where a policy says that the backup system decides. Avamar has no such choice itself. */
+  /** What is scheduled where a policy says that the backup system decides, and no group of Avamar's bears its code. */
   unlessChosen: z
     .strictObject({
       /** `HH:mm` in the policy's zone. */

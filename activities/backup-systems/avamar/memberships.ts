@@ -1,5 +1,5 @@
 /**
- * The VM's client in groups of others. Joining and leaving are additions to a list that the server keeps, so nothing of
+ * The VM's client in groups of others. Joining and leaving are changes to a list that the server keeps, so nothing of
  * anybody else's can be lost by them; the group itself is never changed.
  *
  * A membership bears no name of Holdfast's. So before the client is put into groups these are noted, as a named write
@@ -8,12 +8,14 @@
  * @module
  */
 import { z } from 'zod';
+import type { ScheduleRef } from '../../../db/columns.ts';
 import { type CallContext, ExternalSystemError, type NamingContext } from '../../calls.ts';
 import { lookAfter } from '../look-after.ts';
 import type { AvamarConfig } from './config.ts';
 import { namePrefix } from './names.ts';
 import { isAbsent } from './refusal.ts';
 import type { AvamarRest } from './rest.ts';
+import { type JoinedGroup, recordedGroups } from './standing-groups.ts';
 
 /** A client in a group. */
 export interface Membership {
@@ -21,34 +23,37 @@ export interface Membership {
   readonly groupId: string;
 }
 
-/** Memberships that were begun for a VM and whose reference may never have been recorded. */
-export interface NotedMemberships {
-  readonly all: readonly Membership[];
-  /** The names of the writes by which they were noted, each with its memberships. */
-  readonly names: ReadonlyMap<string, readonly Membership[]>;
+/** The memberships of a VM that the plugin has made, or may have made. */
+export interface OwnMemberships {
+  /** Those that the reference tells. */
+  readonly recorded: readonly Membership[];
+  /** Those that were begun and whose reference may never have been recorded, by the names of their notes. */
+  readonly noted: ReadonlyMap<string, readonly Membership[]>;
 }
 
-export const isSame = (one: Membership) => (other: Membership) =>
-  one.cid === other.cid && one.groupId === other.groupId;
-
-/** What is noted for the VM and not settled. */
-export async function notedMemberships(
+/** What is known before anything is done. */
+export async function ownMemberships(
   config: AvamarConfig,
   { namedWrites }: NamingContext,
   vmId: string,
-): Promise<NotedMemberships> {
+  ref: ScheduleRef | undefined,
+): Promise<OwnMemberships> {
   const prefix = notePrefix(config, vmId);
-  const names = new Map<string, readonly Membership[]>();
+  const noted = new Map<string, readonly Membership[]>();
   for (const name of await namedWrites.unsettled(prefix)) {
     const pairs = name.slice(prefix.length).split(' ');
-    const noted = pairs.map((pair) => pair.split('@').map(decodeURIComponent));
-    names.set(
+    const parts = pairs.map((pair) => pair.split('@').map(decodeURIComponent));
+    noted.set(
       name,
-      noted.map(([cid = '', groupId = '']) => ({ cid, groupId })),
+      parts.map(([cid = '', groupId = '']) => ({ cid, groupId })),
     );
   }
-  return { all: [...names.values()].flat(), names };
+  return { recorded: recordedGroups(ref).filter(({ isOurs }) => isOurs), noted };
 }
+
+const everyOne = ({ recorded, noted }: OwnMemberships): Membership[] => [...recorded, ...notedOnes(noted)];
+const notedOnes = (noted: OwnMemberships['noted']): Membership[] => [...noted.values()].flat();
+const isSame = (one: Membership) => (other: Membership) => one.cid === other.cid && one.groupId === other.groupId;
 
 /** The note of these memberships: their whole set, since an operation has one open note in a backup system at most. */
 function noteOf(config: AvamarConfig, vmId: string, memberships: readonly Membership[]): string {
@@ -58,10 +63,65 @@ function noteOf(config: AvamarConfig, vmId: string, memberships: readonly Member
 
 const notePrefix = ({ marker }: AvamarConfig, vmId: string): string => `${namePrefix(marker, vmId)}in `;
 
+/** Puts the client into the groups that it is not in yet, by one call. */
+export async function joinGroups(
+  rest: AvamarRest,
+  config: AvamarConfig,
+  context: NamingContext,
+  client: { readonly vmId: string; readonly cid: string; readonly name: string },
+  groups: readonly { readonly groupId: string; readonly code: string }[],
+  own: OwnMemberships,
+): Promise<JoinedGroup[]> {
+  if (groups.length === 0) return [];
+  const { cid } = client;
+  const before = await groupsOf(rest, context, cid);
+  const missing = groups.map(({ groupId }) => ({ cid, groupId })).filter(({ groupId }) => !before.has(groupId));
+  if (missing.length > 0) {
+    const note = noteOf(config, client.vmId, [...notedOnes(own.noted), ...missing]);
+    const noting: CallContext = {
+      ...context,
+      // Noted once it is permitted: what is not permitted is not sent.
+      beforeWrite: async () => {
+        await context.beforeWrite();
+        await context.namedWrites.begin(note);
+      },
+    };
+    await change(rest, noting, 'add', missing, `put ${client.name} into its groups`);
+  }
+  // One that was there and that nothing says is ours was somebody's decision, and remains it.
+  const isOurs = (one: Membership) => !before.has(one.groupId) || everyOne(own).some(isSame(one));
+  return groups.map(({ groupId, code }) => ({ groupId, code, cid, isOurs: isOurs({ cid, groupId }) }));
+}
+
+/**
+ * Takes the VM's clients out of the groups that the plugin has put them into, and closes the notes of which nothing is
+ * left to know.
+ * @param wanted memberships that stay.
+ */
+export async function leaveGroups(
+  rest: AvamarRest,
+  context: NamingContext,
+  own: OwnMemberships,
+  wanted: readonly Membership[],
+): Promise<void> {
+  const isWanted = (one: Membership) => wanted.some(isSame(one));
+  const over = everyOne(own).filter((one) => !isWanted(one));
+  for (const cid of new Set(over.map((one) => one.cid))) {
+    const current = await groupsOf(rest, context, cid);
+    const left = over.filter((one) => one.cid === cid && current.has(one.groupId));
+    if (left.length > 0) await change(rest, context, 'remove', left, 'take the client out of groups');
+  }
+  for (const [name, memberships] of own.noted) {
+    // One that is wanted is told by this note alone until the reference that comes of this call is on record.
+    const isTold = memberships.every((one) => !isWanted(one) || own.recorded.some(isSame(one)));
+    if (isTold) await context.namedWrites.settle(name, 'FOUND');
+  }
+}
+
 const GroupId = z.object({ id: z.string() });
 
 /** Ids of the groups that the client is in; none when there is no such client. */
-export async function groupsOf(rest: AvamarRest, context: CallContext, cid: string): Promise<ReadonlySet<string>> {
+async function groupsOf(rest: AvamarRest, context: CallContext, cid: string): Promise<ReadonlySet<string>> {
   const found = new Set<string>();
   const path = `/clients/${encodeURIComponent(cid)}/groups`;
   try {
@@ -75,87 +135,24 @@ export async function groupsOf(rest: AvamarRest, context: CallContext, cid: stri
 }
 
 /**
- * Puts the client into the groups.
- * @param noted what is noted already: it stays noted.
+ * Changes memberships of one client. After a lost answer, or a failure that may be none, what counts is where it is.
+ * @param memberships at least one, all of that client.
  */
-export async function join(
-  rest: AvamarRest,
-  config: AvamarConfig,
-  context: NamingContext,
-  client: { readonly vmId: string; readonly cid: string; readonly name: string },
-  groupIds: readonly string[],
-  noted: NotedMemberships,
-): Promise<void> {
-  if (groupIds.length === 0) return;
-  const { cid } = client;
-  const memberships = groupIds.map((groupId) => ({ cid, groupId }));
-  const note = noteOf(config, client.vmId, [...noted.all, ...memberships]);
-  const noting: CallContext = {
-    ...context,
-    // Noted once it is permitted: what is not permitted is not sent.
-    beforeWrite: async () => {
-      await context.beforeWrite();
-      await context.namedWrites.begin(note);
-    },
-  };
-  const purpose = `put ${client.name} into its groups`;
-  await change(rest, noting, { cid, what: 'add', groupIds, purpose }, (current) =>
-    groupIds.every((id) => current.has(id)),
-  );
-}
-
-/** Takes clients out of groups; one that is not in a group, or is not there, is out. */
-export async function leave(rest: AvamarRest, context: CallContext, memberships: readonly Membership[]): Promise<void> {
-  for (const cid of new Set(memberships.map((membership) => membership.cid))) {
-    const current = await groupsOf(rest, context, cid);
-    const groupIds = [
-      ...new Set(
-        memberships
-          .filter(({ groupId }) => current.has(groupId))
-          .filter((one) => one.cid === cid)
-          .map(({ groupId }) => groupId),
-      ),
-    ];
-    if (groupIds.length === 0) continue;
-    const purpose = 'take the client out of groups';
-    await change(rest, context, { cid, what: 'remove', groupIds, purpose }, (left) =>
-      groupIds.every((id) => !left.has(id)),
-    );
-  }
-}
-
-/** Changes memberships of a client; after a lost answer, or a failure that may be none, what counts is where it is. */
 async function change(
   rest: AvamarRest,
   context: CallContext,
-  how: {
-    readonly cid: string;
-    readonly what: 'add' | 'remove';
-    readonly groupIds: readonly string[];
-    readonly purpose: string;
-  },
-  isDone: (current: ReadonlySet<string>) => boolean,
+  what: 'add' | 'remove',
+  memberships: readonly Membership[],
+  purpose: string,
 ): Promise<void> {
-  const path = `/clients/${encodeURIComponent(how.cid)}/groups/${how.what}`;
-  const call = { method: 'POST', path, json: how.groupIds, purpose: how.purpose } as const;
+  const cid = memberships[0]?.cid ?? '';
+  const json = [...new Set(memberships.map(({ groupId }) => groupId))];
+  const path = `/clients/${encodeURIComponent(cid)}/groups/${what}`;
   try {
-    await rest.write(context, { ...call, answer: z.unknown() });
+    await rest.write(context, { method: 'POST', path, json, purpose, answer: z.unknown() });
   } catch (error) {
     if (!(error instanceof ExternalSystemError)) throw error;
-    if (!isDone(await lookAfter(error, () => groupsOf(rest, context, how.cid)))) throw error;
-  }
-}
-
-/**
- * Closes the notes of which nothing is left to know.
- * @param isKnown whether a membership has ended, or a reference that is on record tells it.
- */
-export async function settleNotes(
-  { namedWrites }: NamingContext,
-  noted: NotedMemberships,
-  isKnown: (membership: Membership) => boolean,
-): Promise<void> {
-  for (const [name, memberships] of noted.names) {
-    if (memberships.every(isKnown)) await namedWrites.settle(name, 'FOUND');
+    const current = await lookAfter(error, () => groupsOf(rest, context, cid));
+    if (json.some((id) => current.has(id) !== (what === 'add'))) throw error;
   }
 }

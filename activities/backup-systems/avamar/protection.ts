@@ -10,7 +10,7 @@ import type { CallContext, NamingContext } from '../../calls.ts';
 import type { ProtectedVm } from '../backup-system.ts';
 import type { AvamarConfig } from './config.ts';
 import { GROUPS } from './kinds.ts';
-import { groupsOf, isSame, join, leave, type Membership, notedMemberships, settleNotes } from './memberships.ts';
+import { joinGroups, leaveGroups, ownMemberships } from './memberships.ts';
 import { namePrefix } from './names.ts';
 import { thingById } from './named-things.ts';
 import { byTime, rememberedOneOffs } from './one-off.ts';
@@ -20,7 +20,7 @@ import { applyReplication, madeReplication, removeReplication } from './replicat
 import { plannedReplication } from './replication-target.ts';
 import type { AvamarRest } from './rest.ts';
 import { type PlannedBackup, plannedBackups, refuseOtherTypes } from './schedule-mapping.ts';
-import { type JoinedGroup, leavesAll, recordedGroups, standingGroup } from './standing-groups.ts';
+import { leavesAll, standingGroup } from './standing-groups.ts';
 import { diskFiles, vmClient, vmEntity } from './vm-client.ts';
 
 /**
@@ -45,18 +45,9 @@ export async function applySchedule(
   const files = new Map(plans.map((plan) => [plan, plan.disks === null ? undefined : diskFiles(entity, plan.disks)]));
   const client = await vmClient(rest, config, context, vm, entity);
 
-  const noted = await notedMemberships(config, context, vm.id);
-  const recorded = recordedGroups(previous);
-  const ours: readonly Membership[] = [...recorded.filter(({ isOurs }) => isOurs), ...noted.all];
-  const current = standing.length === 0 ? new Set<string>() : await groupsOf(rest, context, client.cid);
-  const joined = standing.map(({ groupId, code }): JoinedGroup => {
-    const membership = { groupId, cid: client.cid };
-    // One that is there and that nothing says is ours was somebody's decision, and remains it.
-    return { ...membership, code, isOurs: !current.has(groupId) || ours.some(isSame(membership)) };
-  });
-  const missing = joined.filter(({ groupId }) => !current.has(groupId)).map(({ groupId }) => groupId);
-  await join(rest, config, context, { vmId: vm.id, cid: client.cid, name: vm.name }, missing, noted);
-
+  const own = await ownMemberships(config, context, vm.id, previous);
+  const member = { vmId: vm.id, cid: client.cid, name: vm.name };
+  const joined = await joinGroups(rest, config, context, member, standing, own);
   const found = await everythingNamed(rest, context, namePrefix(config.marker, vm.id));
   const groups: MadeGroup[] = [];
   const policies = new Map(standing.map(({ groupId, policyId }) => [groupId, policyId]));
@@ -73,13 +64,7 @@ export async function applySchedule(
   }
   const used = new Set(groups.flatMap((made) => Object.values(made)));
   await removeAll(rest, context, found, ({ id, name }) => used.has(id) || left.has(name));
-  const isWanted = (membership: Membership) => joined.some(isSame(membership));
-  await leave(
-    rest,
-    context,
-    ours.filter((membership) => !isWanted(membership)),
-  );
-  await settleNotes(context, noted, (membership) => !isWanted(membership) || recorded.some(isSame(membership)));
+  await leaveGroups(rest, context, own, joined);
   const copied = { id: vm.id, name: vm.name, cid: client.cid };
   return {
     vmRef: client.cid,
@@ -106,9 +91,7 @@ export async function removeSchedule(
 ): Promise<void> {
   const found = await everythingNamed(rest, context, namePrefix(config.marker, vm.id));
   await removeAll(rest, context, found, () => false);
-  const noted = await notedMemberships(config, context, vm.id);
-  await leave(rest, context, [...recordedGroups(ref).filter(({ isOurs }) => isOurs), ...noted.all]);
-  await settleNotes(context, noted, () => true);
+  await leaveGroups(rest, context, await ownMemberships(config, context, vm.id, ref), []);
   await removeReplication(rest, config, context, vm, madeReplication(ref));
   const made = z.array(MadeGroup).safeParse(ref?.['groups']).data ?? [];
   for (const { groupId, name } of made) {

@@ -5,6 +5,7 @@
 import { expect } from 'vitest';
 import type { ProtectedVm } from '../../../activities/backup-systems/backup-system.ts';
 import type { BackupPluginType } from '../../../domain/plugin-types.ts';
+import type { BackupSchedule } from '../../../domain/schedules.ts';
 import type { PluginUnderTest } from '../plugin-under-test.ts';
 import { openContext, scheduled, twoSchedules } from '../port-calls.ts';
 import type { Scenario } from '../scenarios.ts';
@@ -18,6 +19,11 @@ async function seen(world: PluginUnderTest, vm: ProtectedVm): Promise<unknown> {
 }
 
 const isConfigurable = () => true;
+
+const replicated = (schedule: BackupSchedule): BackupSchedule => ({
+  ...schedule,
+  policies: schedule.policies.map((policy) => ({ ...policy, replication: true })),
+});
 
 /** What is there for that schedule of the two, and nothing beside it. */
 function made(which: 0 | 1) {
@@ -86,6 +92,40 @@ export const SCHEDULES: readonly Scenario[] = [
           await system.applySchedule(context, now, schedule, ref);
         },
         outcome: () => seen(world, now),
+      };
+    },
+  },
+  {
+    name: 'a schedule with replication is made',
+    needs: ['REPLICATION'],
+    isOffered: ({ operations }) => operations.replication,
+    isIdempotent: true,
+    expected: made(0),
+    async begin(world, type) {
+      const vm = await world.machines.deploy('copied');
+      const schedule = replicated(twoSchedules(type, world.policyCode)[0]);
+      return {
+        async act(system, context) {
+          await system.applySchedule(context, vm, schedule, undefined);
+        },
+        outcome: () => seen(world, vm),
+      };
+    },
+  },
+  {
+    name: 'a schedule is without replication again',
+    needs: ['REPLICATION'],
+    isOffered: ({ operations }) => operations.replication,
+    isIdempotent: true,
+    expected: made(0),
+    async begin(world, type) {
+      const { vm, schedule, ref: before } = await scheduled(world, type, 'no-longer-copied');
+      const ref = await world.connect().applySchedule(openContext(), vm, replicated(schedule), before);
+      return {
+        async act(system, context) {
+          await system.applySchedule(context, vm, schedule, ref);
+        },
+        outcome: () => seen(world, vm),
       };
     },
   },

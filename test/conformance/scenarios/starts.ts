@@ -4,8 +4,9 @@
  */
 import type { BackupSystem, LostStart, ProtectedVm } from '../../../activities/backup-systems/backup-system.ts';
 import { type NamingContext, ExternalSystemError } from '../../../activities/calls.ts';
+import type { BackupPluginType } from '../../../domain/plugin-types.ts';
 import type { PluginUnderTest } from '../plugin-under-test.ts';
-import { backedUp, copyOf, ended, keptDays, openContext, scheduled, until } from '../port-calls.ts';
+import { backedUp, copyOf, ended, keptDays, openContext, resultsOf, scheduled, until } from '../port-calls.ts';
 import type { Played, Scenario } from '../scenarios.ts';
 
 /** So long is long enough to be stopped. Seconds. */
@@ -81,6 +82,23 @@ function contentOf(disks: ReadonlyMap<string, string> | undefined, restoredVmRef
   return [...(disks?.values() ?? [])].find((content) => content === BEFORE);
 }
 
+const replicating = new WeakMap<PluginUnderTest, Promise<void>>();
+
+/** The first replication of a server may make what all later ones use. */
+function firstReplication(world: PluginUnderTest, type: BackupPluginType): Promise<void> {
+  const begin = async () => {
+    const system = world.connect();
+    const { vm, ...one } = await scheduled(world, type, 'first-replicated');
+    const { vendorVmRef, vendorBackupId } = await backedUp(world, { vm, ...one });
+    const since = await system.serverTime(openContext());
+    const begun = await system.startReplication(openContext(), vm, { vendorVmRef, vendorBackupId, since });
+    await ended(world, system, begun.vendorSessionId);
+  };
+  const known = replicating.get(world) ?? begin();
+  replicating.set(world, known);
+  return known;
+}
+
 export const STARTS: readonly Scenario[] = [
   {
     name: 'a backup is started',
@@ -134,6 +152,41 @@ export const STARTS: readonly Scenario[] = [
             isOfThatBackup: report.vendorBackupId === vendorBackupId,
             content: contentOf(disks, report.restoredVmRef),
             begun: await start.begun(),
+          };
+        },
+      };
+    },
+  },
+  {
+    name: 'a replication is started',
+    needs: ['REPLICATION'],
+    isOffered: ({ operations }) => operations.replication,
+    isIdempotent: true,
+    expected: () => ({ kind: 'REPLICATION', state: 'SUCCEEDED', isOfTheVm: true, copies: { it: 2, another: 1 } }),
+    async begin(world, type) {
+      await firstReplication(world, type);
+      const one = await scheduled(world, type, 'replicated');
+      const [it, another] = [await backedUp(world, one), await backedUp(world, one)];
+      const { vendorVmRef, vendorBackupId } = it;
+      let since: Date | undefined;
+      let sessionId: string | undefined;
+      return {
+        async act(system, context) {
+          // The clock of the first attempt: what that one has begun is no older.
+          since ??= await system.serverTime(context);
+          const asked = { vendorVmRef, vendorBackupId, since };
+          sessionId = (await system.startReplication(context, one.vm, asked)).vendorSessionId;
+        },
+        async outcome() {
+          const report = await ended(world, world.connect(), sessionId ?? 'none');
+          const listed = await resultsOf(world.connect(), [{ vendorVmRef, schedule: null }]);
+          const copiesOf = (id: string) => listed.find((result) => result.vendorBackupId === id)?.copies.length;
+          return {
+            kind: report.kind,
+            state: report.state,
+            isOfTheVm: report.vendorVmRef === vendorVmRef,
+            // Begun twice it makes no second copy, and a backup that nobody asked to copy has none.
+            copies: { it: copiesOf(vendorBackupId), another: copiesOf(another.vendorBackupId) },
           };
         },
       };

@@ -74,6 +74,24 @@ describe('a login', () => {
     await expect(system.sessions(context, ['a'])).resolves.toEqual([]);
   });
 
+  test('registers at a later attempt what a busy server would not, and after an answer that was lost', async () => {
+    for (const trouble of [
+      { when: 'before', action: { status: 503 } },
+      { when: 'after', action: { drop: true } },
+    ]) {
+      const other = await startAvamarWorld();
+      try {
+        const path = '/oauth2/clients$';
+        await other.fault({ method: 'POST', path, times: 1, ...trouble });
+        const first = other.connect().sessions(context, ['a']);
+        await expect(first).rejects.toMatchObject({ kind: expect.stringMatching(/FAILED|UNREACHABLE/) });
+        await expect(other.connect().sessions(context, ['a'])).resolves.toEqual([]);
+      } finally {
+        await other.close();
+      }
+    }
+  });
+
   test('asks once with a password that is wrong', async () => {
     const body = { error: 'invalid_grant', error_description: 'Bad credentials' };
     await world.fault({ method: 'POST', path: '/oauth/token$', when: 'before', action: { status: 400, body } });

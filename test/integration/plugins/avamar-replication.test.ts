@@ -229,6 +229,32 @@ describe('a replication on demand', () => {
     await world.settings({ replicationSeconds: 0.2 });
   });
 
+  test('makes what it runs by once, whatever becomes of an answer', async () => {
+    const other = await startAvamarWorld();
+    try {
+      await other.destination('vault');
+      const vm = await other.deploy('first-of-all');
+      const system = other.connect();
+      const made = await system.startBackup(context, vm, { retentionDays: 7, disks: null });
+      const { vendorBackupId } = await ended(system, context, made.vendorSessionId);
+      const since = await system.serverTime(context);
+      const asked = { vendorVmRef: made.vendorVmRef, vendorBackupId: vendorBackupId ?? '', since };
+      for (const path of ['/schedules$', '/replication/groups$', '/replication/groups/[^/]+/run$']) {
+        await other.fault({ method: 'POST', path, when: 'after', times: 1, action: { drop: true } });
+      }
+      // The run is no named thing: what became of it is for the next attempt to see.
+      await expect(system.startReplication(context, vm, asked)).rejects.toMatchObject({ kind: 'NO_ANSWER' });
+      const begun = await system.startReplication(context, vm, asked);
+      expect(await ended(system, context, begun.vendorSessionId)).toMatchObject({ state: 'SUCCEEDED' });
+      expect(await system.sessionsSince(context, since)).toHaveLength(1);
+      const { schedules, replicationGroups } = await other.inventory();
+      expect(schedules).toMatchObject([{ name: 'holdfast-on-demand', recurrenceEnum: 'OnDemand' }]);
+      expect(replicationGroups).toHaveLength(1);
+    } finally {
+      await other.close();
+    }
+  });
+
   test('of a backup that is gone is refused before anything is made', async () => {
     const { vm, cid } = await backedUp('gone', 1);
     const asking = openContext();

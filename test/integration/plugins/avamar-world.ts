@@ -86,7 +86,8 @@ export async function startAvamarWorld(options: { backupSeconds?: number; taskSe
     inventory: () => administration.inventory(),
     clients: () => administration.clients(),
     /** The replication groups whose names begin so. */
-    replicationGroups: (prefix: string) => administration.replicationGroups(prefix),
+    replicationGroups: async (prefix: string) =>
+      (await administration.inventory()).replicationGroups.filter(({ name }) => name.startsWith(prefix)),
     /** A server that backups can be copied to. @returns its id. */
     destination: (name: string) => administration.destination(name),
     /** A VM that runs in the hypervisor. */

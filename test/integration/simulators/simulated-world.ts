@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { type Exchange, vendorContract } from './avamar-contract.ts';
 import { type AvamarSimulatorOptions, startAvamarSimulator } from '../../../simulators/avamar/start.ts';
 import { startHypervisorSimulator } from '../../../simulators/hypervisor/start.ts';
 
@@ -9,6 +10,17 @@ import { startHypervisorSimulator } from '../../../simulators/hypervisor/start.t
 export type Json = any;
 export type Answer = { status: number; body: Json; headers: Headers };
 export type Call = (method: string, path: string, body?: unknown) => Promise<Answer>;
+
+const contract = vendorContract();
+const broken = new Set<string>();
+/** What was not as the vendor describes it; nothing where the description is not present. */
+export const violations = (): string[] => [...broken];
+/** Judges what went over the wire by the vendor's description, where that is present. */
+export function judge(exchange: Exchange): void {
+  if (!new URL(exchange.url).pathname.startsWith('/api/v1/')) return;
+  const problems = contract?.violations(exchange) ?? [];
+  for (const problem of problems) broken.add(`${exchange.method} ${exchange.url} ${exchange.status}: ${problem}`);
+}
 
 /** Calls `url + path` with JSON; a form or other headers through `init`. */
 export async function request(
@@ -24,7 +36,9 @@ export async function request(
     headers: { 'content-type': 'application/json', ...init.headers },
   });
   const text = await response.text();
-  return { status: response.status, body: text === '' ? undefined : JSON.parse(text), headers: response.headers };
+  const answer = text === '' ? undefined : JSON.parse(text);
+  judge({ method, url, request: body, status: response.status, answer });
+  return { status: response.status, body: answer, headers: response.headers };
 }
 
 /** Asks until the answer is as wanted; fails after ten seconds and shows the last one. */
@@ -148,6 +162,7 @@ export async function startWorld(options: Partial<AvamarSimulatorOptions> = {}) 
       await avamar.close();
       await hypervisor.close();
       await rm(folder, { recursive: true, force: true });
+      if (broken.size > 0) throw new Error(`Not as the vendor describes it:\n${[...broken].join('\n')}`);
     },
   };
 }
