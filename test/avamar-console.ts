@@ -40,3 +40,10 @@ export async function avamarConsole(url: string): Promise<AvamarConsole> {
     return text === '' ? undefined : JSON.parse(text);
   };
 }
+
+/** Registers a second server that backups can be copied to. */
+export async function newDestination(console: AvamarConsole, name: string): Promise<void> {
+  const flag = { flagId: 'dstaddr', name: 'dstaddr', pluginNumber: 1008, command: 'REPL_CONFIG', type: 'string' };
+  const configFlags = [{ ...flag, value: `${name}.test` }];
+  await console('POST', '/replication/destinations', { name, encryption: 'HIGH', pluginNumber: 1008, configFlags });
+}

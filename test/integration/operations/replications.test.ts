@@ -3,9 +3,6 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { resultView } from '../../../db/result-list.ts';
 import { startWorld, until, type World } from './world.ts';
 
-const flag = { flagId: 'dstaddr', name: 'dstaddr', pluginNumber: 1008, command: 'REPL_CONFIG', type: 'string' };
-const DESTINATION = { name: 'lisbon', encryption: 'HIGH', pluginNumber: 1008 };
-
 let world: World;
 let gold: string;
 let copied: string;
@@ -14,8 +11,7 @@ beforeAll(async () => {
   gold = await world.newPolicy('GOLD');
   copied = await world.newPolicy('COPIED');
   await world.db.updateTable('backup_policy').set({ replication: true }).where('id', '=', copied).execute();
-  const configFlags = [{ ...flag, value: 'lisbon.simulated' }];
-  await world.avamar('POST', '/replication/destinations', { ...DESTINATION, configFlags });
+  await world.newDestination('lisbon');
 });
 afterAll(() => world.stop());
 

@@ -28,7 +28,7 @@ import type { PolicyConfiguration } from '../../../domain/policies.ts';
 import { startAvamarSimulator } from '../../../simulators/avamar/start.ts';
 import { startHypervisorSimulator } from '../../../simulators/hypervisor/start.ts';
 import type { Settings } from '../../../simulators/veeam/settings.ts';
-import { avamarConsole } from '../../avamar-console.ts';
+import { avamarConsole, newDestination } from '../../avamar-console.ts';
 import { testDatabase } from '../database.ts';
 import { startVeeamServer, VEEAM_ADMINISTRATOR } from './veeam-server.ts';
 
@@ -423,6 +423,8 @@ export async function startWorld(
     avamarOutcome: (outcome: unknown) => post(`${avamar.url}/_simulator/outcomes`, outcome),
     /** Calls the simulated Avamar as its administrator would. */
     avamar: avamarAdministrator,
+    /** A server that Avamar can copy backups to. */
+    newDestination: (name: string) => newDestination(avamarAdministrator, name),
     stop: async () => {
       await stopWorker();
       await native.close();

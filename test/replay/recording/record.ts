@@ -175,6 +175,12 @@ test('backupVm and restoreVm', async () => {
   await world.avamarOutcome({ clientName: 'rec-10', state: 'FAILURE', codeReason: 'no snapshot', times: 1 });
   await keepEnded('failed', await world.requests.backup(world.request(vmId)), 'FAILED');
 
+  const replicated = { ...world.request(vmId), body: { replication: true } };
+  // Nothing is there yet to copy it to.
+  await keepEnded('not-replicated', await world.requests.backup(replicated), 'FAILED');
+  await world.newDestination('lisbon');
+  await keepEnded('replicated', await world.requests.backup(replicated), 'SUCCEEDED');
+
   await world.backupsTake(600);
   const stopped = await world.requests.backup(world.request(vmId));
   await reaches(stopped.operationId, 'WATCH RUNNING');
