@@ -112,7 +112,8 @@ export async function startWire(
 ): Promise<Wire> {
   const target = new URL(upstream);
   const isTls = target.protocol === 'https:';
-  const agent = isTls ? new HttpsAgent({ keepAlive: true }) : new HttpAgent({ keepAlive: true });
+  // A connection that is kept may be closed by the other end just when it is used again: a trouble that nobody asked for.
+  const agent = isTls ? new HttpsAgent({ keepAlive: false }) : new HttpAgent({ keepAlive: false });
   let calls: Call[] = [];
   let strikes: { what: Trouble; fits: (call: Call) => boolean; left: number; hit: Call[] }[] = [];
   let pages: number | undefined;
@@ -200,6 +201,7 @@ export async function startWire(
   };
   const server =
     options.certificate === undefined ? createServer(listener) : createTlsServer(options.certificate, listener);
+  server.keepAliveTimeout = 0;
   const goAway = async (): Promise<void> => {
     if (isGone) return;
     isGone = true;
