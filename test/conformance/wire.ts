@@ -39,7 +39,9 @@ export type Trouble =
   /** A later page of a list is the first one again. */
   | 'SAME_PAGE_AGAIN'
   /** The answer sends the client to another server. */
-  | 'REDIRECTED';
+  | 'REDIRECTED'
+  /** It is not obeyed: the account lacks the right to make it. */
+  | 'FORBIDDEN';
 
 /** A call that was made. */
 export interface Call {
@@ -169,6 +171,7 @@ export async function startWire(
     const what = struck(call, earlier !== undefined && earlier.path !== path);
     if (what === 'REQUEST_LOST') return void incoming.socket.destroy();
     if (what === 'OVERLOADED') return answerWith(outgoing, plain(503));
+    if (what === 'FORBIDDEN') return answerWith(outgoing, plain(403));
     if (what === 'REDIRECTED') return answerWith(outgoing, plain(302, { location: ELSEWHERE }));
     if (what === 'SAME_PAGE_AGAIN' && earlier !== undefined) return answerWith(outgoing, earlier.answer);
     const sized = pages === undefined ? path : resized(path, protocol, pages);
