@@ -43,7 +43,7 @@ export interface NamingContext extends CallContext {
 
 /**
  * How a call to another system failed, which decides what is done about it:
- * - `REFUSED`: it understood and said no; the same call will be refused again.
+ * - `REFUSED`: it understood and said no, for want of a right for example; the same call will be refused again.
  * - `LOGIN_REFUSED`: the credentials are not accepted.
  * - `UNREACHABLE`: no connection; nothing was done.
  * - `FAILED`: it answered that it failed, or is overloaded; trying again may help.

@@ -157,7 +157,9 @@ export function httpClient(target: HttpSystem): HttpClient {
     const { location } = headers;
     const words = vendorMessage ?? (location === undefined ? `status ${status}` : `a redirect to ${location}`);
     const kind = kindOf(status, lost, target.passing?.(body) === true);
-    throw failure(kind, `${VERBS[kind]} to ${call.purpose}: ${words}`, { status, vendorMessage });
+    const lacksRight = status === 403 && kind === 'REFUSED';
+    const right = lacksRight ? `, since its account lacks the right to ${call.method} ${call.path}` : '';
+    throw failure(kind, `${VERBS[kind]} to ${call.purpose}${right}: ${words}`, { status, vendorMessage });
   };
 
   const counted = async <T>(effect: CallEnd['effect'], sent: Promise<T>): Promise<T> => {
@@ -207,9 +209,12 @@ const VERBS: Readonly<Record<FailureKind, string>> = {
   NO_ANSWER: 'did not answer through its gateway when asked',
 };
 
-/** What a status means. A gateway's 502 and 504 do not tell what became of a write behind it. */
+/**
+ * What a status means. A gateway's 502 and 504 do not tell what became of a write behind it. An account that lacks a
+ * right (403) is known and was refused: other credentials for it would not help.
+ */
 function kindOf(status: number, lost: FailureKind, passing: boolean): FailureKind {
-  if (status === 401 || status === 403) return 'LOGIN_REFUSED';
+  if (status === 401) return 'LOGIN_REFUSED';
   if (status === 502 || status === 504) return lost;
   if (status >= 500 || status === 408 || status === 423 || status === 429 || passing) return 'FAILED';
   return 'REFUSED';

@@ -13,6 +13,10 @@ import { fromDatabase } from './database-errors.ts';
 
 export const PROBLEM_TYPE = 'application/problem+json';
 
+/** What `legacyCode` is. */
+export const LEGACY_CODES =
+  'A legacy code is that of the same error in Abiquo, another cloud platform, for clients that were written for it.';
+
 /** The page of a code, relative to the API; the list of pages for what is not a code. */
 export function errorPage(code: string): string {
   return isErrorCode(code) ? `/errors/${code}` : '/errors';
@@ -26,7 +30,7 @@ const Problem = z
     detail: z.string().describe('What happened this time, and what to do.'),
     instance: z.string().describe('The id of the request; the log has it too.'),
     code: z.string(),
-    legacyCode: z.string().optional().describe('The code under which Abiquo knows this.'),
+    legacyCode: z.string().optional().describe(LEGACY_CODES),
     errors: z
       .array(z.object({ pointer: z.string(), detail: z.string(), code: z.string() }))
       .optional()

@@ -20,7 +20,7 @@ const HELP = `Usage: holdfast <command>
   api       the API alone
   worker    a worker alone
   migrate   brings the database to the newest schema
-  token     create --enterprise <name> --role <ROLE> [--name <name>]
+  token     create --role <ROLE> [--enterprise <name>] [--name <name>], list, or revoke <id>
   codegen   writes db/schema.ts from the migrations; with --verify only compares it
   help      this page
 

@@ -20,6 +20,26 @@ export interface PolicyFilter {
   readonly allowedTo: string | null;
 }
 
+/**
+ * The policy of the datacenter whose code is the same but for its case, as backup systems compare names. Nobody else asks
+ * until the transaction ends, so that of two who take the same code one is told of the other.
+ */
+export async function policyOfCode(
+  trx: Queryable,
+  datacenterId: string,
+  code: string,
+): Promise<BackupPolicyRow | undefined> {
+  await trx.selectFrom('datacenter').select('id').where('id', '=', datacenterId).forNoKeyUpdate().execute();
+  return await trx
+    .selectFrom('backup_policy')
+    .selectAll()
+    .where('datacenter_id', '=', datacenterId)
+    .where(sql`lower(code)`, '=', code.toLowerCase())
+    .orderBy('created_at')
+    .limit(1)
+    .executeTakeFirst();
+}
+
 /** Inserts a policy; the code is unique within the datacenter. */
 export function insertPolicy(db: Queryable, policy: Insertable<BackupPolicyTable>): Promise<BackupPolicyRow> {
   return db.insertInto('backup_policy').values(policy).returningAll().executeTakeFirstOrThrow();

@@ -147,9 +147,16 @@ function settleConfiguration(
   problems: FieldProblem[],
 ): ScheduledBackup {
   const { type, subtype } = configuration;
-  const k = choice.configurations.findIndex((c) => c.type === type && c.subtype === subtype);
+  const entryOf = (one: PolicyConfiguration) =>
+    choice.configurations.findIndex((c) => c.type === one.type && c.subtype === one.subtype);
+  const k = entryOf(configuration);
   const given = choice.configurations[k];
-  const pointer = `${at}/configurations${k < 0 ? '' : `/${k}`}`;
+  const missing = policy.configurations.filter((one) => entryOf(one) < 0);
+  // An entry that is missing would come after those that are there.
+  const pointer = `${at}/configurations/${k < 0 ? choice.configurations.length + missing.indexOf(configuration) : k}`;
+  /** A value that the policy fixes is in no field of the virtual machine's: the choice of the policy is what is wrong. */
+  const fieldOf = (field: 'days' | 'disks') =>
+    configuration[field].mode === 'define_in_vm' ? `${pointer}/${field}` : `${at}/policyId`;
   const label = `${policy.code} ${type} ${subtype}`;
   const note = (field: string, problem: 'MISSING' | 'NOT_YOURS' | undefined) => {
     if (problem === 'MISSING') {
@@ -178,7 +185,7 @@ function settleConfiguration(
   note('days', days.problem);
   if (subtype === 'WEEKLY_PLANNED' && days.value?.length === 0) {
     problems.push({
-      pointer: `${pointer}/days`,
+      pointer: fieldOf('days'),
       detail: 'WEEKLY_PLANNED needs at least one day',
       code: 'BACKUP_WEEKLY_WITHOUT_DAY',
     });
@@ -187,7 +194,7 @@ function settleConfiguration(
   note('disks', selected.problem);
   if (selected.value?.length === 0) {
     problems.push({
-      pointer: `${pointer}/disks`,
+      pointer: fieldOf('disks'),
       detail: 'name at least one disk',
       code: 'BACKUP_INVALID_DISKS',
     });
@@ -195,7 +202,7 @@ function settleConfiguration(
   const unknown = selected.value?.filter((label) => !disks.includes(label)) ?? [];
   if (unknown.length > 0) {
     problems.push({
-      pointer: `${pointer}/disks`,
+      pointer: fieldOf('disks'),
       detail: `the virtual machine has no disk ${unknown.join(', ')}`,
       code: 'BACKUP_INVALID_DISKS',
     });

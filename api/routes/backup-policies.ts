@@ -11,6 +11,7 @@ import {
   listPolicies,
   policyById,
   policyForUpdate,
+  policyOfCode,
   policyInUse,
   updatePolicy,
 } from '../../db/backup-policies.ts';
@@ -140,6 +141,7 @@ export function backupPolicyRoutes({ db }: ApiDependencies) {
         const datacenter = await datacenterById(trx, datacenterId);
         if (datacenter === undefined) throw notFound('datacenter', datacenterId);
         await refuseUnservable(trx, datacenter, body);
+        await refuseTakenCode(trx, datacenter, body.code);
         const columns = policyColumns(body, datacenter.time_zone);
         const inserted = await insertPolicy(trx, { ...columns, datacenter_id: datacenterId });
         await recordEvent(trx, policyEvent('CREATE', inserted, datacenter.name, principal));
@@ -163,6 +165,8 @@ export function backupPolicyRoutes({ db }: ApiDependencies) {
         const columns = policyColumns(body, datacenter.time_zone);
         const changes = scheduledChanges(policy, columns);
         if (changes.length > 0 && (await policyInUse(trx, id, null))) throw inUse(policy.code, changes);
+        if (columns.code.toLowerCase() !== policy.code.toLowerCase())
+          await refuseTakenCode(trx, datacenter, columns.code);
         const changed = await updatePolicy(trx, id, columns);
         await recordEvent(trx, policyEvent('MODIFY', changed, datacenter.name, principal));
         return changed;
@@ -208,6 +212,18 @@ async function refuseUnservable(
     return;
   }
   refuseProblems(policyProblems(body, plugin));
+}
+
+/** @throws HoldfastError BACKUP_DUPLICATED_CODE */
+async function refuseTakenCode(trx: Queryable, datacenter: DatacenterRow, code: string): Promise<void> {
+  const taken = await policyOfCode(trx, datacenter.id, code);
+  if (taken === undefined) return;
+  throw new HoldfastError(
+    'BACKUP_DUPLICATED_CODE',
+    `${datacenter.name} has a backup policy with the code ${taken.code}; capital letters make no difference. Choose another one.`,
+    {},
+    [{ pointer: '/code', detail: 'is taken', code: 'BACKUP_DUPLICATED_CODE' }],
+  );
 }
 
 function inUse(code: string, fields: readonly string[]): HoldfastError {

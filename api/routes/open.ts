@@ -9,7 +9,7 @@ import { z } from 'zod';
 import { ERRORS, errorDefinition, HoldfastError, isErrorCode } from '../../domain/errors.ts';
 import { type ApiDependencies, newRoutes } from '../context.ts';
 import { json } from '../fields.ts';
-import { errorPage, problemAnswer } from '../problems.ts';
+import { errorPage, LEGACY_CODES, problemAnswer } from '../problems.ts';
 
 const PROBE_LIMIT_MS = 2_000;
 
@@ -127,7 +127,7 @@ export function openRoutes({ db, temporal, logger, config }: ApiDependencies) {
           const { status, title } = errorDefinition(code);
           return `- [${code}](${errorPage(code)}) (${status}): ${title}`;
         });
-      return c.body(`# Errors\n\n${lines.join('\n')}\n`, 200, MARKDOWN);
+      return c.body(`# Errors\n\n${LEGACY_CODES}\n\n${lines.join('\n')}\n`, 200, MARKDOWN);
     })
     .openapi(error, async (c) => {
       const { code } = c.req.valid('param');

@@ -13,6 +13,9 @@ export interface RunningSimulator {
 /** A key and its certificate, PEM. */
 export type Certificate = { key: string; cert: string };
 
+/** How long an idle connection is kept, as servers of this kind do: one that is used again just as it ends fails a call. */
+const IDLE_LIMIT_MS = 60_000;
+
 /**
  * Listens on `host:port`; port 0 lets the operating system choose. With a certificate it speaks https alone. The only
  * place that knows the transport.
@@ -27,6 +30,7 @@ export async function listen(
   const server = createAdaptorServer(
     certificate === undefined ? { fetch } : { fetch, createServer, serverOptions: certificate },
   );
+  if ('keepAliveTimeout' in server) server.keepAliveTimeout = IDLE_LIMIT_MS;
   server.listen(port, host);
   await once(server, 'listening');
   const address = server.address() as AddressInfo;

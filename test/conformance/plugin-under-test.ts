@@ -69,7 +69,10 @@ export interface SeenSchedule {
   readonly keepsDays: number | null;
 }
 
-/** The backup system as its administrator sees it, past the plugin and its wire. */
+/**
+ * The backup system as its administrator sees it, past the plugin and its wire. A schedule that was changed is listed
+ * so when the promise resolves, however late the system lists it: the plugin can see no more than the list.
+ */
 export interface Console {
   /** Schedules made for the VM, by its id, or that back up its machine. */
   schedules(vm: ProtectedVm): Promise<SeenSchedule[]>;

@@ -25,8 +25,8 @@ import type { Call } from './wire.ts';
 /** Far from each other, and one that changes its clocks. */
 const ZONES_OF_SERVERS = ['UTC', 'Pacific/Auckland'];
 
-/** So many worlds stand side by side. */
-const LANES = 8;
+/** So many worlds stand side by side in each group of stories. */
+const LANES = 6;
 
 /** How long a backup or a restore takes in the suite. */
 const SESSION_SECONDS = 0.1;
@@ -41,37 +41,21 @@ export function conformance(name: string, subject: Subject): void {
     return missing === undefined;
   });
   afterAll(() => console.log(covered.table()));
+  // The parts wait for worlds of their own, so they do it at once; what is asked of one real server comes in turn.
+  const part = subject.without.SURROUNDINGS === undefined ? describe.concurrent : describe;
   const struck = new Set<string>();
   for (const [group, stories] of GROUPS) {
     const played = scenarios.filter((scenario) => stories.includes(scenario));
     // What is read is compared by its ids, which other worlds do not have; and there is one real server alone.
     const lanes = group === 'reading' || subject.without.SURROUNDINGS !== undefined ? 1 : LANES;
-    describe(`${name}, whatever happens to a call: ${group}`, () => inTrouble(subject, played, covered, struck, lanes));
+    part(`${name}, whatever happens to a call: ${group}`, () => inTrouble(subject, played, covered, struck, lanes));
   }
-  describe(`${name}, by the rules`, () => byTheRules(subject));
-  if (subject.without.TIME === undefined) {
-    describe(`${name}, by the calendar`, () => {
-      const worlds = new Map<string, PluginUnderTest>();
-      const lenders = new Map<string, Lending>();
-      beforeAll(async () => {
-        for (const zone of ZONES_OF_SERVERS) {
-          const world = await subject.start({ zone });
-          worlds.set(zone, world);
-          lenders.set(zone, lending([world]));
-        }
-      });
-      afterAll(() => Promise.all([...worlds.values()].map((world) => world.close())));
-      for (const rule of calendarRules(subject)) {
-        for (const zone of ZONES_OF_SERVERS) {
-          test.concurrent(`${rule.name}, on a server in ${zone}`, async () => {
-            await lenders.get(zone)?.(rule.holds);
-          });
-        }
-      }
-    });
-  }
+  part(name, () => {
+    describe('by the rules', { concurrent: false }, () => byTheRules(subject));
+  });
+  if (subject.without.TIME === undefined) part(`${name}, by the calendar`, () => byTheCalendar(subject));
   if (subject.without.SURROUNDINGS !== undefined) return;
-  describe(`${name}, with a certificate`, () => {
+  part(`${name}, with a certificate`, () => {
     let world: PluginUnderTest;
     beforeAll(async () => {
       world = await subject.start({ certificate: CERTIFICATE });
@@ -79,7 +63,7 @@ export function conformance(name: string, subject: Subject): void {
     afterAll(() => world.close());
     certificateRules(() => world);
   });
-  describe(`${name}, in other surroundings`, () => surrounded(subject, scenarios, covered));
+  part(`${name}, in other surroundings`, () => surrounded(subject, scenarios, covered));
 }
 
 function inTrouble(
@@ -144,33 +128,59 @@ function byTheRules(subject: Subject): void {
   restoreRules(() => world, subject);
 }
 
-function surrounded(subject: Subject, scenarios: readonly Scenario[], covered: Coverage): void {
-  const conditions = surroundingsOf(subject);
-  const worlds = new Map<string, PluginUnderTest>();
+function byTheCalendar(subject: Subject): void {
+  const servers = ZONES_OF_SERVERS.map((zone) => [zone, { zone }] as const);
+  const lend = lentIn(subject, servers);
+  for (const rule of calendarRules(subject)) {
+    for (const zone of ZONES_OF_SERVERS) {
+      test.concurrent(`${rule.name}, on a server in ${zone}`, () => lend(zone, rule.holds));
+    }
+  }
+}
+
+/**
+ * Starts a world in each of the surroundings for the tests of a part, and lends the one that is named. Its time goes on
+ * from one test to the next, so they have it in their order.
+ */
+function lentIn(
+  subject: Subject,
+  conditions: readonly (readonly [string, Surroundings])[],
+): <T>(condition: string, use: (world: PluginUnderTest) => Promise<T>) => Promise<T> {
+  const worlds: PluginUnderTest[] = [];
   const lenders = new Map<string, Lending>();
   beforeAll(async () => {
     for (const [condition, surroundings] of conditions) {
       const world = await subject.start(surroundings);
-      worlds.set(condition, world);
+      worlds.push(world);
       lenders.set(condition, lending([world]));
     }
   });
-  afterAll(() => Promise.all([...worlds.values()].map((world) => world.close())));
+  afterAll(() => Promise.all(worlds.map((world) => world.close())));
+  return (condition, use) => {
+    const lend = lenders.get(condition);
+    if (lend === undefined) throw new Error(`no world was started for ${condition}`);
+    return lend(use);
+  };
+}
+
+function surrounded(subject: Subject, scenarios: readonly Scenario[], covered: Coverage): void {
+  const conditions = surroundingsOf(subject);
+  const lend = lentIn(subject, conditions);
   for (const scenario of scenarios) {
     for (const [condition] of conditions) {
       test.concurrent(`${scenario.name}: ${condition}`, async () => {
         const run = (world: PluginUnderTest) => healthyRun(world, subject.type, scenario, false);
-        expect((await lenders.get(condition)?.(run))?.outcome).toEqual(scenario.expected(subject.type));
+        expect((await lend(condition, run)).outcome).toEqual(scenario.expected(subject.type));
         covered.note(scenario.name, condition, 1);
       });
     }
   }
   for (const [condition, { aheadSeconds }] of conditions) {
     if (aheadSeconds === undefined) continue;
-    test(`a check tells the skew: ${condition}`, async () => {
-      const found = await worlds.get(condition)?.connect().check(openContext(), []);
-      expect(Math.abs((found?.clockSkewSeconds ?? 0) - aheadSeconds)).toBeLessThan(120);
-      expect(found?.problems.map(({ code }) => code)).toContain('CLOCK_SKEW');
+    test.concurrent(`a check tells the skew: ${condition}`, async () => {
+      const found = await lend(condition, (world) => world.connect().check(openContext(), []));
+      expect(Math.abs((found.clockSkewSeconds ?? 0) - aheadSeconds)).toBeLessThan(120);
+      expect(found.problems.map(({ code }) => code)).toContain('CLOCK_SKEW');
     });
   }
 }

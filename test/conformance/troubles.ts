@@ -55,7 +55,7 @@ const laterPages = (healthy: readonly Call[]): Place[] => {
 
 const once = (): Place[] => [{ named: 'the first call', fits: () => true, times: 1 }];
 
-/** Every trouble of the wire but `REDIRECTED`, which has a test of its own. */
+/** Every trouble of the wire but `REDIRECTED` and `FORBIDDEN`, which have tests of their own. */
 export const TROUBLES: readonly TroubleRow[] = [
   { name: 'not there', what: 'GONE', places: once, strikesWrites: false, mayFail: ['UNREACHABLE'] },
   { name: 'request lost', what: 'REQUEST_LOST', places: eachWrite, strikesWrites: true, mayFail: ['NO_ANSWER'] },

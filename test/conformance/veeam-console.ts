@@ -5,9 +5,12 @@
 import { XMLParser } from 'fast-xml-parser';
 import type { ProtectedVm } from '../../activities/backup-systems/backup-system.ts';
 import type { EnterpriseManager } from './enterprise-manager.ts';
+import { until } from './port-calls.ts';
 import type { RealConsole } from './real-server.ts';
 
 const SESSION_TYPES = { BACKUP: 'BackupTaskSession', RESTORE: 'RestoreSession' } as const;
+/** How long a change that has been made may take to be listed. */
+const TO_BE_SEEN = { patienceMs: 60_000 };
 const XMLNS = 'xmlns="http://www.veeam.com/ent/v1.0"';
 
 /** An element as the parser gives it: attributes and children by name, texts as strings. */
@@ -55,6 +58,8 @@ export function veeamConsole(manager: EnterpriseManager, policyCode: string): Ve
   };
   const objectsOf = async (jobId: string): Promise<Parsed[]> =>
     listOf(parser.parse(await manager.get(`/jobs/${jobId}/includes`)).ObjectsInJob?.ObjectInJob);
+  const machinesOf = async (jobId: string): Promise<string[]> =>
+    (await objectsOf(jobId)).map(({ HierarchyObjRef }) => machineOf(HierarchyObjRef));
   const uids = async (type: string, filter: string): Promise<string[]> => {
     const found = await query(type, filter);
     return listOf(found[`${type}s`]?.[type]).map(({ UID }: Parsed) => UID);
@@ -64,6 +69,11 @@ export function veeamConsole(manager: EnterpriseManager, policyCode: string): Ve
     const xml = `<CreateObjectInJobSpec ${XMLNS}>${object}</CreateObjectInJobSpec>`;
     return manager.change('POST', `/jobs/${jobId}/includes`, xml);
   };
+
+  /** The end of a task says that a change is made; what it made, an object of a job above all, may be listed later. */
+  const listed = async (look: () => Promise<boolean>): Promise<void> =>
+    void (await until(TO_BE_SEEN, look, (isListed) => isListed));
+  const some = async (isMeant: (job: SeenJob) => boolean): Promise<boolean> => (await jobs()).some(isMeant);
 
   return {
     jobs,
@@ -75,7 +85,7 @@ export function veeamConsole(manager: EnterpriseManager, policyCode: string): Ve
         return {
           name,
           enabled: entity.ScheduleEnabled === 'true' && entity.ScheduleConfigured === 'true',
-          machines: (await objectsOf(id)).map(({ HierarchyObjRef }) => machineOf(HierarchyObjRef)),
+          machines: await machinesOf(id),
           when: JSON.stringify(entity.JobScheduleOptions),
           keepsDays: retention.RetainLimitType === 'Days' ? Number(retention.RetainDaysToKeep) : null,
         };
@@ -97,6 +107,7 @@ export function veeamConsole(manager: EnterpriseManager, policyCode: string): Ve
       const parts = `<JobName>${name}</JobName><FolderName>${name}</FolderName><RepositoryUid>${repository}</RepositoryUid>`;
       const xml = `<JobCloneSpec ${XMLNS}><BackupJobCloneInfo>${parts}</BackupJobCloneInfo></JobCloneSpec>`;
       await manager.change('POST', `/jobs/${template?.id}?action=clone`, xml);
+      await listed(() => some((job) => job.name === name));
     },
     foreign: async (vm) => (await jobs()).filter((job) => !isOurs(vm)(job)),
     async disableSchedule(vm) {
@@ -104,14 +115,22 @@ export function veeamConsole(manager: EnterpriseManager, policyCode: string): Ve
       const job = `Type="Job" Href="" Name="${name}" UID="urn:veeam:Job:${id}"`;
       const xml = `<Job ${XMLNS} ${job}><ScheduleEnabled>false</ScheduleEnabled></Job>`;
       await manager.change('PUT', `/jobs/${id}?action=edit`, xml);
+      await listed(() => some((job) => job.id === id && job.entity.ScheduleEnabled === 'false'));
     },
     async deleteSchedule(vm) {
-      await manager.change('DELETE', `/jobs/${(await jobOf(vm)).id}`);
+      const { id } = await jobOf(vm);
+      await manager.change('DELETE', `/jobs/${id}`);
+      await listed(async () => !(await some((job) => job.id === id)));
     },
     async addMachine(vm, other) {
       const { id } = await jobOf(vm);
       const [{ HierarchyObjRef: ref }] = (await objectsOf(id)) as [Parsed];
-      await addObject(id, `${ref.slice(0, ref.lastIndexOf('.'))}.${other.hypervisorRef}`, other.name);
+      const otherRef = `${ref.slice(0, ref.lastIndexOf('.'))}.${other.hypervisorRef}`;
+      // A machine that is new is unknown to the server for a while.
+      const lookup = `/lookup?${new URLSearchParams({ hierarchyRef: otherRef }).toString()}`;
+      await listed(async () => (await manager.get(lookup)).includes(other.name));
+      await addObject(id, otherRef, other.name);
+      await listed(async () => (await machinesOf(id)).includes(other.hypervisorRef ?? ''));
     },
     async startBackup(vm) {
       await manager.change('POST', `/jobs/${(await jobOf(vm)).id}?action=start`);

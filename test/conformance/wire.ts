@@ -39,7 +39,9 @@ export type Trouble =
   /** A later page of a list is the first one again. */
   | 'SAME_PAGE_AGAIN'
   /** The answer sends the client to another server. */
-  | 'REDIRECTED';
+  | 'REDIRECTED'
+  /** It is not obeyed: the account lacks the right to make it. */
+  | 'FORBIDDEN';
 
 /** A call that was made. */
 export interface Call {
@@ -112,7 +114,8 @@ export async function startWire(
 ): Promise<Wire> {
   const target = new URL(upstream);
   const isTls = target.protocol === 'https:';
-  const agent = isTls ? new HttpsAgent({ keepAlive: true }) : new HttpAgent({ keepAlive: true });
+  // A connection that is kept may be closed by the other end just when it is used again: a trouble that nobody asked for.
+  const agent = isTls ? new HttpsAgent({ keepAlive: false }) : new HttpAgent({ keepAlive: false });
   let calls: Call[] = [];
   let strikes: { what: Trouble; fits: (call: Call) => boolean; left: number; hit: Call[] }[] = [];
   let pages: number | undefined;
@@ -168,6 +171,7 @@ export async function startWire(
     const what = struck(call, earlier !== undefined && earlier.path !== path);
     if (what === 'REQUEST_LOST') return void incoming.socket.destroy();
     if (what === 'OVERLOADED') return answerWith(outgoing, plain(503));
+    if (what === 'FORBIDDEN') return answerWith(outgoing, plain(403));
     if (what === 'REDIRECTED') return answerWith(outgoing, plain(302, { location: ELSEWHERE }));
     if (what === 'SAME_PAGE_AGAIN' && earlier !== undefined) return answerWith(outgoing, earlier.answer);
     const sized = pages === undefined ? path : resized(path, protocol, pages);
@@ -200,6 +204,7 @@ export async function startWire(
   };
   const server =
     options.certificate === undefined ? createServer(listener) : createTlsServer(options.certificate, listener);
+  server.keepAliveTimeout = 0;
   const goAway = async (): Promise<void> => {
     if (isGone) return;
     isGone = true;

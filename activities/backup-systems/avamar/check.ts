@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import type { StoredCheck } from '../../../db/columns.ts';
 import { type CallContext, ExternalSystemError } from '../../calls.ts';
+import { clockSkewSeconds } from '../clock-skew.ts';
 import type { AvamarConfig } from './config.ts';
 import type { AvamarRest } from './rest.ts';
 import { groupsCalled, obstacleOf, pathOf } from './standing-groups.ts';
@@ -58,9 +59,10 @@ export async function check(
     -readonly [K in 'reachable' | 'version' | 'identity' | 'clockSkewSeconds']: StoredCheck[K];
   };
   try {
+    const asked = now();
     const clock = await serverTime(rest, context);
     found.reachable = true;
-    found.clockSkewSeconds = Math.round((clock.getTime() - now().getTime()) / 1_000) + 0;
+    found.clockSkewSeconds = clockSkewSeconds(clock, asked, now());
     const statusCall = { method: 'GET', path: '/system/status', purpose: 'read its status', answer: Status } as const;
     const { body: status } = await rest.read(context, statusCall);
     found.version = status.mcsVersion ?? status.gsanVersion ?? null;

@@ -5,6 +5,7 @@
 import type { StoredCheck } from '../../../db/columns.ts';
 import { VEEAM } from '../../../domain/plugin-types.ts';
 import { type CallContext, ExternalSystemError } from '../../calls.ts';
+import { clockSkewSeconds } from '../clock-skew.ts';
 import { repairedEndpoint } from './endpoint.ts';
 import { showsRetention } from './job-edit.ts';
 import { templateJob } from './jobs.ts';
@@ -51,13 +52,16 @@ export async function check(veeam: Veeam, context: CallContext, policyCodes: rea
   let greeting: Greeting | undefined;
   let server: BackupServers | undefined;
   let reachable = false;
+  let skew: number | null = null;
   const policies: PolicyCheck[] = [];
   try {
     const right = repairedEndpoint(rest.manager);
     if (right !== undefined) {
       problems.push({ code: 'ENDPOINT_REPAIRED', message: `the endpoint is used as ${right}; write it so` });
     }
+    const asked = clock();
     greeting = await rest.greeting(context);
+    if (greeting.date !== undefined) skew = clockSkewSeconds(greeting.date, asked, clock());
     reachable = true;
     if (commonVersion(greeting.versions) === undefined) {
       const [have, speaks] = [greeting.versions.join(', '), VEEAM.versions.join(', ')];
@@ -83,8 +87,6 @@ export async function check(veeam: Veeam, context: CallContext, policyCodes: rea
     if (error.status !== undefined || error.kind === 'LOGIN_REFUSED') reachable = true;
     problems.push({ code: CODES[error.kind], message: error.message });
   }
-  const skew =
-    greeting?.date === undefined ? null : Math.round((greeting.date.getTime() - clock().getTime()) / 1_000) + 0;
   if (Math.abs(skew ?? 0) > LARGE_SKEW_SECONDS) {
     problems.push({ code: 'CLOCK_SKEW', message: `its clock differs from Holdfast's by ${skew} s` });
   }

@@ -50,6 +50,19 @@ export function accessRules(world: () => PluginUnderTest, subject: Subject): voi
     });
   });
 
+  test('a right that the account lacks is told apart from a wrong password, with the call that needs it', async () => {
+    world().wire.trouble('FORBIDDEN', ({ isLogin }) => !isLogin, Number.POSITIVE_INFINITY);
+    await expect(world().connect().sessionsSince(context, new Date())).rejects.toMatchObject({
+      kind: 'REFUSED',
+      message: expect.stringMatching(/lacks the right to GET \//),
+    });
+    const { reachable, problems } = await world().connect().check(context, []);
+    expect(reachable).toBe(true);
+    const codes = problems.map(({ code }) => code);
+    expect(codes).not.toEqual([]);
+    expect(codes).not.toContain('BACKUP_SYSTEM_LOGIN_REFUSED');
+  });
+
   test('without credentials it says so', async () => {
     const system = world().connect({ credentials: null });
     await expect(system.sessionsSince(context, new Date())).rejects.toMatchObject({

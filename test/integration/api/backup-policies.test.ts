@@ -37,6 +37,21 @@ test('the code is unique within its datacenter alone', async () => {
   const policy = await api.newPolicy(datacenter.id, manager.id);
   const again = await api.send(api.tokens.admin, 'POST', path(), { body: body({ code: policy.code }) });
   expect([again.status, again.body.code, again.body.legacyCode]).toEqual([409, 'BACKUP_DUPLICATED_CODE', 'BC-24']);
+  const inCapitals = policy.code.toUpperCase();
+  const capital = await api.send(api.tokens.admin, 'POST', path(), { body: body({ code: inCapitals }) });
+  expect([capital.status, capital.body.code, capital.body.errors]).toEqual([
+    409,
+    'BACKUP_DUPLICATED_CODE',
+    [{ pointer: '/code', detail: 'is taken', code: 'BACKUP_DUPLICATED_CODE' }],
+  ]);
+  const other = await api.newPolicy(datacenter.id, manager.id);
+  const change = (to: string) => api.send(api.tokens.admin, 'PUT', other.links.self, { body: body({ code: to }) });
+  expect([(await change(inCapitals)).status, (await change(other.code.toUpperCase())).status]).toEqual([409, 200]);
+  const twins = ['Twin', 'tWIN', 'TWIN'].map((code) =>
+    api.send(api.tokens.admin, 'POST', path(), { body: body({ code }) }),
+  );
+  const statuses = (await Promise.all(twins)).map(({ status }) => status);
+  expect(statuses.toSorted((a, b) => a - b)).toEqual([201, 409, 409]);
   const elsewhere = await api.newDatacenter();
   await api.newPolicy(elsewhere.id, (await api.newManager(elsewhere.id)).id, { code: policy.code });
 });

@@ -145,7 +145,9 @@ test('the open paths need no token', async () => {
   expect((await api.send(undefined, 'GET', '/')).body.links.openapi).toBe('/openapi.json');
   expect((await api.send(undefined, 'GET', '/openapi.json')).body.openapi).toBe('3.1.0');
   expect((await api.send(undefined, 'GET', '/readyz')).body.status).toBe('ready');
-  expect((await api.send(undefined, 'GET', '/errors')).text).toContain('[VM_LOCKED](/errors/VM_LOCKED) (409)');
+  const list = (await api.send(undefined, 'GET', '/errors')).text;
+  expect(list).toContain('[VM_LOCKED](/errors/VM_LOCKED) (409)');
+  expect(list.match(/Abiquo, [^.]*platform/g)).toHaveLength(1);
   for (const code of ['NONSENSE', '..%2f..%2fpackage', 'toString']) {
     expect((await api.send(undefined, 'GET', `/errors/${code}`)).status).toBe(404);
   }

@@ -44,7 +44,7 @@ describe('an answer', () => {
     [404, 'REFUSED', 'REFUSED'],
     [409, 'REFUSED', 'REFUSED'],
     [401, 'LOGIN_REFUSED', 'LOGIN_REFUSED'],
-    [403, 'LOGIN_REFUSED', 'LOGIN_REFUSED'],
+    [403, 'REFUSED', 'REFUSED'],
     [408, 'FAILED', 'FAILED'],
     [423, 'FAILED', 'FAILED'],
     [429, 'FAILED', 'FAILED'],
@@ -61,6 +61,16 @@ describe('an answer', () => {
     };
     await expect(http.read(openContext(), call)).rejects.toMatchObject({ ...expected, kind: toRead });
     await expect(http.write(openContext(), write)).rejects.toMatchObject({ ...expected, kind: toWrite });
+  });
+
+  test('of status 403 says that a right is missing, and which call needs it', async () => {
+    const http = clientOf(await serve((_, response) => response.writeHead(403).end('{"message":"Not for you."}')));
+    await expect(http.read(openContext(), call)).rejects.toThrow(
+      'the backup system b-1 refused to look at the thing, since its account lacks the right to GET /thing: Not for you.',
+    );
+    await expect(http.write(openContext(), write)).rejects.toThrow(
+      'the backup system b-1 refused to change the thing, since its account lacks the right to POST /thing: Not for you.',
+    );
   });
 
   test('that redirects is not followed', async () => {

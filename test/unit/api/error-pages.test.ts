@@ -16,7 +16,7 @@ test.each(Object.keys(ERRORS).filter(isErrorCode))(
     const { title, status, legacy } = errorDefinition(code);
     expect(page.startsWith(`# ${code}\n`)).toBe(true);
     expect(page).toContain(`${title}. HTTP status ${status}.`);
-    if (legacy !== undefined) expect(page).toContain(`Abiquo calls it ${legacy}.`);
+    if (legacy !== undefined) expect(page).toContain(`Legacy code ${legacy}, of the platform Abiquo.`);
     expect(page).toMatch(/## What happened\n\n\S[^]+\n\n## How to fix it\n\n\S/);
   },
 );

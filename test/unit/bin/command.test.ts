@@ -44,6 +44,8 @@ test('help is there even with wrong settings', { timeout: 20_000 }, async () => 
   const { code, out } = await holdfast(['help'], { PORT: 'many' });
   expect(code).toBe(0);
   expect(out).toContain('npm start');
+  for (const command of ['create', 'list', 'revoke <id>'])
+    expect(out).toMatch(new RegExp(`^ +token .*${command}`, 'm'));
 });
 
 test('an unknown command and an unknown option are one sentence', { timeout: 20_000 }, async () => {

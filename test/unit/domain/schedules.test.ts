@@ -111,7 +111,7 @@ describe('a VM’s choice of policies', () => {
       'a whole configuration that is missing',
       { time: YOURS },
       [],
-      'BACKUP_TIME_NOT_INDICATED at /backupPolicies/0/configurations/time',
+      'BACKUP_TIME_NOT_INDICATED at /backupPolicies/0/configurations/0/time',
     ],
     [
       'disks that are missing',
@@ -147,7 +147,7 @@ describe('a VM’s choice of policies', () => {
       'a disk of the policy that the VM does not have',
       { disks: fixed(['logs']) },
       daily(),
-      'BACKUP_INVALID_DISKS at /backupPolicies/0/configurations/0/disks',
+      'BACKUP_INVALID_DISKS at /backupPolicies/0/policyId',
     ],
     [
       'a configuration that the policy does not have',
@@ -163,6 +163,21 @@ describe('a VM’s choice of policies', () => {
     ],
   ])('is refused for %s', (_, configuration, given, problem) => {
     expect(resolve(configuration, given).problems).toEqual([problem]);
+  });
+
+  test('names each missing entry by the place that it would have after those that are there', () => {
+    const [all] = [policy('gold', { time: YOURS })];
+    const configurations = ['DAILY', 'MONTHLY', 'HOURLY'].map((subtype) => ({
+      ...(all.configurations[0] as PolicyConfiguration),
+      subtype: subtype as PolicyConfiguration['subtype'],
+    }));
+    const gold = { ...all, configurations };
+    const given = [{ type: 'COMPLETE', subtype: 'MONTHLY', time: '04:00' }] as const;
+    const { problems } = resolveSchedules([{ policyId: 'gold', configurations: given }], new Map([['gold', gold]]), []);
+    expect(problems.map(({ pointer }) => pointer)).toEqual([
+      '/backupPolicies/0/configurations/1/time',
+      '/backupPolicies/0/configurations/2/time',
+    ]);
   });
 
   test('of all disks is the same schedule when a disk comes or goes; one that names a removed disk is refused', () => {
@@ -192,7 +207,7 @@ describe('a VM’s choice of policies', () => {
           'logs',
         ]);
         for (const { pointer, code } of problems) {
-          expect(pointer).toMatch(/^\/backupPolicies\/\d+\//);
+          expect(pointer).toMatch(/^\/backupPolicies\/\d+\/(policyId|configurations\/\d+(\/(time|days|disks))?)$/);
           expect(isErrorCode(code)).toBe(true);
         }
         if (problems.length > 0) return;
