@@ -65,7 +65,7 @@ export function schedules(server: Server): Hono<AvamarEnv> {
     ...dto,
     id,
     startTime: dto.startTime ?? dto.dailyData?.timesOfDay[0] ?? '00:00',
-    timeZoneId: dto.timeZoneId ?? server.timeZoneId,
+    timeZoneId: dto.timeZoneId ?? server.settings().timeZoneId,
     readOnly: false,
   });
   const view = (schedule: Schedule) => {

@@ -5,6 +5,7 @@ import { createActivityEngine } from './activity-engine.ts';
 import { createAvamarApp } from './app.ts';
 import type { Server } from './env.ts';
 import { createOutcomes } from './outcomes.ts';
+import { createPageFaults } from './page-faults.ts';
 import { createScheduler } from './scheduler.ts';
 import type { Settings } from './settings.ts';
 import { openState } from './open-state.ts';
@@ -57,6 +58,7 @@ export async function startAvamarSimulator(options: AvamarSimulatorOptions): Pro
     restoreSeconds: options.restoreSeconds ?? backupSeconds,
     replicationSeconds: options.replicationSeconds ?? backupSeconds,
     taskSeconds,
+    timeZoneId,
   };
   const settings = (): Settings => current;
   const changeSettings = (change: Partial<Settings>): void => {
@@ -76,9 +78,9 @@ export async function startAvamarSimulator(options: AvamarSimulatorOptions): Pro
     engine,
     scheduler,
     outcomes,
+    pageFaults: createPageFaults(),
     user,
     password,
-    timeZoneId,
   };
 
   const advance = async (): Promise<void> => {
