@@ -63,6 +63,7 @@ export function backupsToCopy(state: State, group: ReplicationGroup, client: Cli
       .filter(({ destId }) => destId === group.destinationServerId)
       .map(({ original }) => original.labelNumber),
   );
+  const retention = state.retentions.get(group.retentionId ?? '');
   const filter: BackupFilter = group.allBackups ? {} : (group.backupFilter ?? {});
   const newestFirst: Backup[] = [];
   for (let number = client.lastLabelNumber; number > 0; number -= 1) {
@@ -71,7 +72,11 @@ export function backupsToCopy(state: State, group: ReplicationGroup, client: Cli
     if (hasChosenTag(filter, backup.tags ?? []) && isInRange(filter, backup, now)) newestFirst.push(backup);
   }
   const most = filter.maxBackupsPerClient || newestFirst.length;
-  const missing = newestFirst.slice(0, most).filter(({ labelNumber }) => !copied.has(labelNumber));
+  // What would be expired on its arrival is not sent.
+  const missing = newestFirst
+    .slice(0, most)
+    .filter(({ labelNumber }) => !copied.has(labelNumber))
+    .filter((backup) => isListed({ expirationTime: copyExpiration(retention, backup) }, now));
   return group.orderingCriterion === 'NEWEST_TO_OLDEST' ? missing : missing.toReversed();
 }
 

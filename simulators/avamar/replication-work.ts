@@ -34,6 +34,7 @@ export function createReplicationWork(
 
   const completeClient = (activity: Activity): void => {
     const { destinationId = '', labels = [] } = activity.replication ?? {};
+    if (state.clients.get(activity.cid) === undefined) return work.finish(activity, 'CLIENT_NOT_REGISTERED');
     if (state.destinations.get(destinationId) === undefined) return work.finish(activity, 'FAILURE');
     const retention = state.retentions.get(activity.retentionId ?? '');
     const backups = labels

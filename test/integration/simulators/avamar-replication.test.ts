@@ -206,6 +206,45 @@ describe('the Avamar simulator: replication', () => {
     expect(await backups(cid)).toEqual([]);
   });
 
+  test('an expired backup is missing beside its copy; a copy that would be expired is not made', async () => {
+    const { cid } = await newClient();
+    const { now } = (await world.control('GET', '/clock')).body;
+    await world.backUp(cid, { expireTime: Date.parse(now) + 5 * DAY * 1000 });
+    const [long, short] = [
+      await newGroup('long', [cid], { retention: { override: true, noTag: 1, noTagUnit: 'YEARS' } }),
+      await newGroup('short', [cid], { retention: { override: true, noTag: 1, noTagUnit: 'DAYS' } }),
+    ];
+    await run(long);
+    await world.pass(2 * DAY);
+    expect((await run(short)).stats.bytesProcessed).toBe(0);
+    expect((await backups(cid))[0]).toMatchObject({ localMissing: false, children: [{ destName: 'to long' }] });
+    await world.pass(4 * DAY);
+    expect(await backups(cid)).toEqual([expect.objectContaining({ localMissing: true, location: '' })]);
+  });
+
+  test('what goes while a run goes on is told truthfully', async () => {
+    const { cid } = await newClient();
+    await world.backUp(cid);
+    await world.control('POST', '/settings', { replicationSeconds: 600 });
+    const group = await newGroup('gone', [cid]);
+    await start(group);
+    const [going] = (await runsOf('gone')) as [Json];
+    await world.control('DELETE', `/clients/${cid}`);
+    await world.pass(600);
+    expect((await world.ended(going.id)).state).toBe('CLIENT_NOT_REGISTERED');
+
+    const other = await newClient();
+    await world.backUp(other.cid);
+    const cut = await newGroup('cut', [other.cid]);
+    await start(cut);
+    const [running] = (await runsOf('cut')) as [Json];
+    await world.api('DELETE', `/replication/groups/${cut.id}`);
+    await world.api('DELETE', `/replication/destinations/${cut.destinationServerId}`);
+    await world.pass(600);
+    expect(await world.ended(running.id)).toMatchObject({ state: 'FAILURE', children: [{ state: 'FAILURE' }] });
+    expect((await backups(other.cid))[0].children).toEqual([]);
+  });
+
   test('a destination that holds copies goes only by force, and they with it', async () => {
     const { cid } = await newClient();
     await world.backUp(cid);
