@@ -5,16 +5,8 @@
 import { DateTime } from 'luxon';
 import { copiesOf, isListed } from './copies.ts';
 import { after } from './retention-rules.ts';
-import {
-  type Backup,
-  type BackupFilter,
-  type Client,
-  type ReplicationGroup,
-  type Retention,
-  type RetentionTag,
-  type State,
-  isMachine,
-} from './state.ts';
+import type { BackupFilter, ReplicationGroup } from './replication-state.ts';
+import { type Backup, type Client, type Retention, type RetentionTag, type State, isMachine } from './state.ts';
 
 /** The clients of a group: those named, those below a named domain, or all. Retired ones too: their backups live on. */
 export function clientsOf(state: State, group: ReplicationGroup): Client[] {

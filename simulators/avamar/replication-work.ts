@@ -8,7 +8,8 @@ import type { Outcomes } from './outcomes.ts';
 import { REPLICATE } from './plugins.ts';
 import { backupsToCopy, clientsOf, copyExpiration } from './replication-choice.ts';
 import type { Settings } from './settings.ts';
-import type { Activity, Backup, Client, ReplicationGroup, Schedule, State } from './state.ts';
+import type { ReplicationGroup } from './replication-state.ts';
+import type { Activity, Backup, Client, Schedule, State } from './state.ts';
 import type { WorkQueue } from './work-queue.ts';
 
 export function createReplicationWork(
