@@ -5,7 +5,7 @@
 import { Hono } from 'hono';
 import { z } from 'zod';
 import { checkedBody } from '../kit/checked-body.ts';
-import { administration } from './console.ts';
+import { administration } from './administration.ts';
 import type { AvamarEnv, Server } from './env.ts';
 import { Settings } from './settings.ts';
 

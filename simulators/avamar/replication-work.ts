@@ -67,8 +67,7 @@ export function createReplicationWork(
       how: { user: string; schedule?: Schedule; scheduledAt?: number },
     ): Activity | undefined {
       const replicator = state.replicator();
-      const isRun = (other: Activity): boolean => other.groupId === group.id && other.parentId === undefined;
-      if (work.openOf(replicator.id).some(isRun)) return undefined;
+      if (work.openOf(replicator.id).some(({ groupId }) => groupId === group.id)) return undefined;
       const { schedule, scheduledAt, user } = how;
       const number = state.nextNumber();
       // The form of Activity.wid's example; that a run by hand has MOD for the schedule follows the labels of backups.
