@@ -7,7 +7,7 @@ import { z } from 'zod';
 import { nextRun } from './calendar.ts';
 import type { AvamarEnv, Server } from './env.ts';
 import { refuseDuplicate, refuseReadOnly, refuseUsed } from './named-objects.ts';
-import { bodyOf, chosenFields, dateTime, inAskedDomain, notFound, page, vendorEnum } from './spring.ts';
+import { bodyOf, chosenFields, dateTime, inInclusion, notFound, page, vendorEnum } from './spring.ts';
 import type { Schedule } from './state.ts';
 import { isTimeZoneId, TIME_ZONE_IDS } from './time-zones.ts';
 
@@ -75,7 +75,7 @@ export function schedules(server: Server): Hono<AvamarEnv> {
   const routes = new Hono<AvamarEnv>();
 
   routes.get('/', (c) => {
-    const asked = state.schedules.values().filter(({ domainFqdn }) => inAskedDomain(c, domainFqdn));
+    const asked = state.schedules.values().filter(({ domainFqdn }) => inInclusion(c, domainFqdn));
     return c.json(page(c, asked.map(view)));
   });
   routes.get('/timezone-ids', (c) => c.json(TIME_ZONE_IDS));
