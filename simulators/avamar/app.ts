@@ -40,6 +40,7 @@ export function createAvamarApp(server: Server, beat: () => Promise<void>): Hono
     c.header('Date', new Date(server.clock.now()).toUTCString());
   });
   app.use('/api/*', faults.middleware);
+  app.use('/api/v1/*', (c, next) => server.pageFaults.middleware(c, next));
   app.route('/api/oauth/token', tokens(server));
   app.route('/api/v1/system/about-information', about(server));
 

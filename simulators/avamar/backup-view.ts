@@ -6,7 +6,8 @@ import { fqdn } from './activity-engine.ts';
 import type { Server } from './env.ts';
 import { pluginName } from './plugins.ts';
 import { dateTime } from './spring.ts';
-import type { Backup, Copy } from './state.ts';
+import type { Copy } from './replication-state.ts';
+import type { Backup } from './state.ts';
 
 type Info = Record<string, unknown>;
 

@@ -10,7 +10,8 @@ import { copiesOf, copyAt, deleteCopy, isListed, putCopy } from './copies.ts';
 import { diskFile } from './entities.ts';
 import type { AvamarEnv, Server } from './env.ts';
 import { AvamarError, bodyOf, chosenFields, notFound, page, vendorEnum } from './spring.ts';
-import { type Backup, type Copy, type RestoreTarget, type RetentionTag, morefOf } from './state.ts';
+import type { Copy } from './replication-state.ts';
+import { type Backup, type RestoreTarget, type RetentionTag, morefOf } from './state.ts';
 
 const VmRestore = z.object({
   pluginNumber: z.number().int(),

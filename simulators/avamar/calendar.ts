@@ -37,23 +37,28 @@ function runsOnDay(schedule: Schedule, day: DateTime): boolean {
   }
 }
 
+/** The day of the schedule's zone on which a moment falls; undefined without one. */
+const dayOf = ({ timeZoneId }: Schedule, moment: string | undefined): DateTime | undefined =>
+  moment === undefined ? undefined : DateTime.fromMillis(Date.parse(moment), { zone: timeZoneId }).startOf('day');
+
 /**
  * The first run after `after` (epoch milliseconds), or undefined when there is none. A local time that a clock change
- * leaves out runs an hour later by the wall; one that happens twice runs the first time.
+ * leaves out runs an hour later by the wall; one that happens twice runs the first time. The vendor calls `postponeUntilDate`
+ * and `endDate` effective dates: days of the schedule's zone here, the first and the last on which it runs (ours).
  */
 export function nextRun(schedule: Schedule, after: number): number | undefined {
-  const notBefore =
-    schedule.postponeUntilDate === undefined ? after : Math.max(after, Date.parse(schedule.postponeUntilDate) - 1);
-  const notAfter = schedule.endDate === undefined ? Number.POSITIVE_INFINITY : Date.parse(schedule.endDate);
-  const firstDay = DateTime.fromMillis(notBefore, { zone: schedule.timeZoneId }).startOf('day');
+  const today = DateTime.fromMillis(after, { zone: schedule.timeZoneId }).startOf('day');
+  const postponed = dayOf(schedule, schedule.postponeUntilDate);
+  const lastDay = dayOf(schedule, schedule.endDate);
+  const firstDay = postponed !== undefined && postponed > today ? postponed : today;
   for (let offset = 0; offset < HORIZON_DAYS; offset += 1) {
     const day = firstDay.plus({ days: offset });
+    if (lastDay !== undefined && day > lastDay) return undefined;
     if (!runsOnDay(schedule, day)) continue;
     for (const time of timesOn(schedule)) {
       const [hour = 0, minute = 0] = time.split(':').map(Number);
       const at = day.set({ hour, minute }).toMillis();
-      if (at > notAfter) return undefined;
-      if (at > notBefore) return at;
+      if (at > after) return at;
     }
   }
   return undefined;

@@ -3,7 +3,8 @@
  * counter, and that it begins at 101, lets a client notice that took one number for the other.
  * @module
  */
-import type { Backup, Copy, State } from './state.ts';
+import type { Copy } from './replication-state.ts';
+import type { Backup, State } from './state.ts';
 
 const FIRST_NUMBER = 101;
 

@@ -8,7 +8,7 @@ import { fqdn } from './activity-engine.ts';
 import type { AvamarEnv, Server } from './env.ts';
 import { SnapFlagDTO } from './flags.ts';
 import { refuseDuplicate, refuseReadOnly, refuseUsed } from './named-objects.ts';
-import { bodyOf, chosenFields, inAskedDomain, notFound, page } from './spring.ts';
+import { bodyOf, chosenFields, inInclusion, notFound, page } from './spring.ts';
 import type { Dataset } from './state.ts';
 
 const Item = z.object({ pluginNumber: z.number().int(), value: z.string() });
@@ -53,7 +53,7 @@ export function datasets({ state }: Server): Hono<AvamarEnv> {
   const routes = new Hono<AvamarEnv>();
 
   routes.get('/', (c) => {
-    const asked = state.datasets.values().filter(({ domain }) => inAskedDomain(c, domain));
+    const asked = state.datasets.values().filter(({ domain }) => inInclusion(c, domain));
     return c.json(page(c, asked.map(view)));
   });
   routes.post('/', async (c) => {

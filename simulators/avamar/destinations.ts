@@ -10,7 +10,7 @@ import type { AvamarEnv, Server } from './env.ts';
 import { SnapFlag } from './flags.ts';
 import { refuseDuplicate } from './named-objects.ts';
 import { AvamarError, bodyOf, chosenFields, notFound, vendorEnum } from './spring.ts';
-import type { Copy, Destination } from './state.ts';
+import type { Copy, Destination } from './replication-state.ts';
 
 const DestinationServerDTO = z.object({
   name: z.string().min(1),

@@ -2,6 +2,7 @@ import type { Env } from '../kit/faults.ts';
 import type { SimulatedClock } from '../kit/clock.ts';
 import type { ActivityEngine } from './activity-engine.ts';
 import type { Outcomes } from './outcomes.ts';
+import type { PageFaults } from './page-faults.ts';
 import type { Scheduler } from './scheduler.ts';
 import type { Settings } from './settings.ts';
 import type { State } from './state.ts';
@@ -22,8 +23,8 @@ export type Server = {
   engine: ActivityEngine;
   scheduler: Scheduler;
   outcomes: Outcomes;
+  pageFaults: PageFaults;
   /** The administrator's name and password. */
   user: string;
   password: string;
-  timeZoneId: string;
 };

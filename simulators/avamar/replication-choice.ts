@@ -5,16 +5,8 @@
 import { DateTime } from 'luxon';
 import { copiesOf, isListed } from './copies.ts';
 import { after } from './retention-rules.ts';
-import {
-  type Backup,
-  type BackupFilter,
-  type Client,
-  type ReplicationGroup,
-  type Retention,
-  type RetentionTag,
-  type State,
-  isMachine,
-} from './state.ts';
+import type { BackupFilter, ReplicationGroup } from './replication-state.ts';
+import { type Backup, type Client, type Retention, type RetentionTag, type State, isMachine } from './state.ts';
 
 /** The clients of a group: those named, those below a named domain, or all. Retired ones too: their backups live on. */
 export function clientsOf(state: State, group: ReplicationGroup): Client[] {
@@ -63,6 +55,7 @@ export function backupsToCopy(state: State, group: ReplicationGroup, client: Cli
       .filter(({ destId }) => destId === group.destinationServerId)
       .map(({ original }) => original.labelNumber),
   );
+  const retention = state.retentions.get(group.retentionId ?? '');
   const filter: BackupFilter = group.allBackups ? {} : (group.backupFilter ?? {});
   const newestFirst: Backup[] = [];
   for (let number = client.lastLabelNumber; number > 0; number -= 1) {
@@ -71,7 +64,11 @@ export function backupsToCopy(state: State, group: ReplicationGroup, client: Cli
     if (hasChosenTag(filter, backup.tags ?? []) && isInRange(filter, backup, now)) newestFirst.push(backup);
   }
   const most = filter.maxBackupsPerClient || newestFirst.length;
-  const missing = newestFirst.slice(0, most).filter(({ labelNumber }) => !copied.has(labelNumber));
+  // What would be expired on its arrival is not sent.
+  const missing = newestFirst
+    .slice(0, most)
+    .filter(({ labelNumber }) => !copied.has(labelNumber))
+    .filter((backup) => isListed({ expirationTime: copyExpiration(retention, backup) }, now));
   return group.orderingCriterion === 'NEWEST_TO_OLDEST' ? missing : missing.toReversed();
 }
 

@@ -8,7 +8,8 @@ import type { Outcomes } from './outcomes.ts';
 import { REPLICATE } from './plugins.ts';
 import { backupsToCopy, clientsOf, copyExpiration } from './replication-choice.ts';
 import type { Settings } from './settings.ts';
-import type { Activity, Backup, Client, ReplicationGroup, Schedule, State } from './state.ts';
+import type { ReplicationGroup } from './replication-state.ts';
+import type { Activity, Backup, Client, Schedule, State } from './state.ts';
 import type { WorkQueue } from './work-queue.ts';
 
 export function createReplicationWork(
@@ -34,6 +35,7 @@ export function createReplicationWork(
 
   const completeClient = (activity: Activity): void => {
     const { destinationId = '', labels = [] } = activity.replication ?? {};
+    if (state.clients.get(activity.cid) === undefined) return work.finish(activity, 'CLIENT_NOT_REGISTERED');
     if (state.destinations.get(destinationId) === undefined) return work.finish(activity, 'FAILURE');
     const retention = state.retentions.get(activity.retentionId ?? '');
     const backups = labels
@@ -65,8 +67,7 @@ export function createReplicationWork(
       how: { user: string; schedule?: Schedule; scheduledAt?: number },
     ): Activity | undefined {
       const replicator = state.replicator();
-      const isRun = (other: Activity): boolean => other.groupId === group.id && other.parentId === undefined;
-      if (work.openOf(replicator.id).some(isRun)) return undefined;
+      if (work.openOf(replicator.id).some(({ groupId }) => groupId === group.id)) return undefined;
       const { schedule, scheduledAt, user } = how;
       const number = state.nextNumber();
       // The form of Activity.wid's example; that a run by hand has MOD for the schedule follows the labels of backups.

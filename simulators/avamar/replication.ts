@@ -10,7 +10,7 @@ import { SnapFlagDTO } from './flags.ts';
 import { refuseDuplicate } from './named-objects.ts';
 import { pluginName, REPLICATE } from './plugins.ts';
 import { bodyOf, chosenFields, notFound, page, vendorEnum } from './spring.ts';
-import type { ReplicationGroup } from './state.ts';
+import type { ReplicationGroup } from './replication-state.ts';
 
 const Unit = vendorEnum(['DAYS', 'WEEKS', 'MONTHS', 'YEARS']);
 const Time = z.iso.datetime({ offset: true });

@@ -7,7 +7,7 @@ import { z } from 'zod';
 import { fqdn } from './activity-engine.ts';
 import type { AvamarEnv, Server } from './env.ts';
 import { refuseDuplicate, refuseReadOnly, refuseUsed } from './named-objects.ts';
-import { bodyOf, chosenFields, inAskedDomain, notFound, page, vendorEnum } from './spring.ts';
+import { bodyOf, chosenFields, inInclusion, notFound, page, vendorEnum } from './spring.ts';
 import type { Retention } from './state.ts';
 
 const Unit = vendorEnum(['DAYS', 'WEEKS', 'MONTHS', 'YEARS']);
@@ -54,7 +54,7 @@ export function retentions({ state }: Server): Hono<AvamarEnv> {
   const routes = new Hono<AvamarEnv>();
 
   routes.get('/', (c) => {
-    const asked = state.retentions.values().filter(({ domainFqdn }) => inAskedDomain(c, domainFqdn));
+    const asked = state.retentions.values().filter(({ domainFqdn }) => inInclusion(c, domainFqdn));
     return c.json(page(c, asked.map(view)));
   });
   routes.post('/', async (c) => {

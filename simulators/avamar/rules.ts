@@ -8,7 +8,7 @@ import { fqdn } from './activity-engine.ts';
 import type { AvamarEnv, Server } from './env.ts';
 import { OPERATORS } from './members.ts';
 import { refuseDuplicate } from './named-objects.ts';
-import { AvamarError, bodyOf, chosenFields, inAskedDomain, notFound, page, vendorEnum } from './spring.ts';
+import { AvamarError, bodyOf, chosenFields, inInclusion, notFound, page, vendorEnum } from './spring.ts';
 import type { Rule } from './state.ts';
 
 /** The one property of a machine that rules of this server know, as live servers name it; those have more. */
@@ -67,7 +67,7 @@ export function rules({ state }: Server): Hono<AvamarEnv> {
   const routes = new Hono<AvamarEnv>();
 
   routes.get('/', (c) => {
-    const asked = state.rules.values().filter(({ domain }) => inAskedDomain(c, domain));
+    const asked = state.rules.values().filter(({ domain }) => inInclusion(c, domain));
     return c.json(page(c, asked.map(view)));
   });
   routes.post('/', async (c) => {

@@ -3,7 +3,8 @@ import type { ActivityEngine } from './activity-engine.ts';
 import { lastRunWithin, nextRun } from './calendar.ts';
 import { includedIn } from './members.ts';
 import { pluginOf } from './plugins.ts';
-import type { Group, ReplicationGroup, Schedule, State } from './state.ts';
+import type { ReplicationGroup } from './replication-state.ts';
+import type { Group, Schedule, State } from './state.ts';
 
 /**
  * Starts the backups and replications of enabled groups when their schedules say so. Runs that fell into a time when the

@@ -3,13 +3,13 @@
  * @module
  */
 import { Hono } from 'hono';
-import { IANAZone } from 'luxon';
 import { z } from 'zod';
 import { nextRun } from './calendar.ts';
 import type { AvamarEnv, Server } from './env.ts';
 import { refuseDuplicate, refuseReadOnly, refuseUsed } from './named-objects.ts';
-import { bodyOf, chosenFields, dateTime, inAskedDomain, notFound, page, vendorEnum } from './spring.ts';
+import { bodyOf, chosenFields, dateTime, inInclusion, notFound, page, vendorEnum } from './spring.ts';
 import type { Schedule } from './state.ts';
+import { isTimeZoneId, TIME_ZONE_IDS } from './time-zones.ts';
 
 const DAYS = ['Sunday', 'Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday'] as const;
 const Time = z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$/, 'write HH:mm');
@@ -24,7 +24,7 @@ const ScheduleDTO = z
     duration: z.number().int().positive().default(8),
     timeZoneId: z
       .string()
-      .refine((id) => IANAZone.isValidZone(id), 'unknown time zone')
+      .refine((id) => isTimeZoneId(id), 'unknown time zone')
       .optional(),
     dailyData: z.object({ timesOfDay: z.array(Time).min(1) }).optional(),
     weeklyData: z.object({ daysOfWeek: z.array(vendorEnum(DAYS)).min(1) }).optional(),
@@ -65,7 +65,7 @@ export function schedules(server: Server): Hono<AvamarEnv> {
     ...dto,
     id,
     startTime: dto.startTime ?? dto.dailyData?.timesOfDay[0] ?? '00:00',
-    timeZoneId: dto.timeZoneId ?? server.timeZoneId,
+    timeZoneId: dto.timeZoneId ?? server.settings().timeZoneId,
     readOnly: false,
   });
   const view = (schedule: Schedule) => {
@@ -75,10 +75,10 @@ export function schedules(server: Server): Hono<AvamarEnv> {
   const routes = new Hono<AvamarEnv>();
 
   routes.get('/', (c) => {
-    const asked = state.schedules.values().filter(({ domainFqdn }) => inAskedDomain(c, domainFqdn));
+    const asked = state.schedules.values().filter(({ domainFqdn }) => inInclusion(c, domainFqdn));
     return c.json(page(c, asked.map(view)));
   });
-  routes.get('/timezone-ids', (c) => c.json(['UTC', ...Intl.supportedValuesOf('timeZone')]));
+  routes.get('/timezone-ids', (c) => c.json(TIME_ZONE_IDS));
   // The swagger says "object": the form of the answer is ours.
   routes.post('/next-run-time', async (c) => {
     const next = nextRun(complete(await bodyOf(c, ScheduleDTO), ''), clock.now());

@@ -3,6 +3,7 @@
  * @module
  */
 import { z } from 'zod';
+import { isTimeZoneId } from './time-zones.ts';
 
 const seconds = z.number().nonnegative();
 
@@ -14,5 +15,7 @@ export const Settings = z.strictObject({
   replicationSeconds: seconds,
   /** How long the asynchronous task takes that makes clients of machines. */
   taskSeconds: seconds,
+  /** The server's own IANA zone: that of schedules which name none when they are written. */
+  timeZoneId: z.string().refine((id) => isTimeZoneId(id), 'unknown time zone'),
 });
 export type Settings = z.infer<typeof Settings>;

@@ -109,12 +109,26 @@ export function chosenFields<T extends Row>(c: Context, row: T): Partial<T> {
   return Object.fromEntries(entries) as Partial<T>;
 }
 
-/** Whether something in `domain` is asked for: `domain` (default `/`) exactly, and below it when `recursive=true`. */
+const isBelow = (domain: string, other: string): boolean => domain.startsWith(other === '/' ? '/' : `${other}/`);
+
+/**
+ * Whether something in `domain` is asked for: `domain` (default `/`) exactly, and below it with `recursive=true`. So ask
+ * lists of clients, groups and activities; {@link inInclusion} is the word of the others.
+ */
 export function inAskedDomain(c: Context, domain: string): boolean {
   const asked = c.req.query('domain') ?? '/';
+  return domain === asked || (c.req.query('recursive') === 'true' && isBelow(domain, asked));
+}
+
+/** As {@link inAskedDomain} for schedules, retentions, datasets and rules, which are asked for with `inclusion`. @throws AvamarError */
+export function inInclusion(c: Context, domain: string): boolean {
+  const asked = c.req.query('domain') ?? '/';
+  const inclusion = c.req.query('inclusion')?.toUpperCase() ?? 'CURRENT';
+  if (!['ANCESTOR', 'DESCENDANT', 'CURRENT'].includes(inclusion)) {
+    throw new AvamarError(400, `inclusion is ANCESTOR, DESCENDANT or CURRENT, not ${inclusion}.`);
+  }
   if (domain === asked) return true;
-  const below = c.req.query('recursive') === 'true' || c.req.query('inclusion')?.toUpperCase() === 'DESCENDANT';
-  return below && domain.startsWith(asked === '/' ? '/' : `${asked}/`);
+  return inclusion === 'DESCENDANT' ? isBelow(domain, asked) : inclusion === 'ANCESTOR' && isBelow(asked, domain);
 }
 
 const wholeNumber = (text: string | undefined, otherwise: number): number => {

@@ -1,3 +1,4 @@
+import { startBeat } from '../kit/beat.ts';
 import { createClock } from '../kit/clock.ts';
 import { type Certificate, listen, type RunningSimulator } from '../kit/server.ts';
 import { openStore } from '../kit/store.ts';
@@ -5,6 +6,7 @@ import { createActivityEngine } from './activity-engine.ts';
 import { createAvamarApp } from './app.ts';
 import type { Server } from './env.ts';
 import { createOutcomes } from './outcomes.ts';
+import { createPageFaults } from './page-faults.ts';
 import { createScheduler } from './scheduler.ts';
 import type { Settings } from './settings.ts';
 import { openState } from './open-state.ts';
@@ -57,6 +59,7 @@ export async function startAvamarSimulator(options: AvamarSimulatorOptions): Pro
     restoreSeconds: options.restoreSeconds ?? backupSeconds,
     replicationSeconds: options.replicationSeconds ?? backupSeconds,
     taskSeconds,
+    timeZoneId,
   };
   const settings = (): Settings => current;
   const changeSettings = (change: Partial<Settings>): void => {
@@ -76,9 +79,9 @@ export async function startAvamarSimulator(options: AvamarSimulatorOptions): Pro
     engine,
     scheduler,
     outcomes,
+    pageFaults: createPageFaults(),
     user,
     password,
-    timeZoneId,
   };
 
   const advance = async (): Promise<void> => {
@@ -86,31 +89,14 @@ export async function startAvamarSimulator(options: AvamarSimulatorOptions): Pro
     await advanceTasks(server);
     await engine.advance();
   };
-  // One after the other: two beats at once would carry out the same activity twice.
-  let lastBeat: Promise<void> = Promise.resolve();
-  let waiting = 0;
-  const beat = (): Promise<void> => {
-    waiting += 1;
-    lastBeat = lastBeat
-      .then(advance)
-      .catch((error: unknown) => console.error(error))
-      .finally(() => {
-        waiting -= 1;
-      });
-    return lastBeat;
-  };
-  const timer = setInterval(() => {
-    if (waiting === 0) void beat();
-  }, BEAT_MS);
-
-  const app = createAvamarApp(server, beat);
+  const pulse = startBeat(advance, BEAT_MS);
+  const app = createAvamarApp(server, pulse.beat);
   const listening = await listen(app, options.host ?? '127.0.0.1', options.port ?? 0, options.certificate);
   return {
     url: listening.url,
     async close() {
-      clearInterval(timer);
       await listening.close();
-      await lastBeat;
+      await pulse.stop();
       store.close();
     },
   };

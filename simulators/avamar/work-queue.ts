@@ -12,7 +12,6 @@ type Ordered = Omit<Activity, 'id' | 'queuedAt' | 'startAt' | 'endAt' | 'cid' | 
 
 /** What a finished activity's error code and reason are by state. The code is that of a failed image backup; others are ours. */
 function endingOf(state: string): Ending {
-  const known = { state, errorCode: 10026, codeReason: 'Activity failed - client error(s).' };
   if (state === 'SUCCESS') return { state, errorCode: 0, codeReason: '' };
   if (state.startsWith('PARTIAL_'))
     return { state, errorCode: 10020, codeReason: 'Activity completed with exceptions.' };
@@ -20,7 +19,7 @@ function endingOf(state: string): Ending {
   if (state === 'NO_VM') {
     return { state, errorCode: 10058, codeReason: 'The virtual machine was not found on the vCenter.' };
   }
-  return known;
+  return { state, errorCode: 10026, codeReason: 'Activity failed - client error(s).' };
 }
 
 export function createWorkQueue(state: State, clock: SimulatedClock, outcomes: Outcomes) {

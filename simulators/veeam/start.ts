@@ -1,4 +1,5 @@
 import { linkToVCenter } from '../hypervisor/vcenter-link.ts';
+import { startBeat } from '../kit/beat.ts';
 import { createClock } from '../kit/clock.ts';
 import { type Certificate, listen, type RunningSimulator } from '../kit/server.ts';
 import { openStore } from '../kit/store.ts';
@@ -70,6 +71,7 @@ export async function startVeeamSimulator(options: VeeamSimulatorOptions): Promi
   );
   await inventory.noteOld().catch(() => undefined);
 
+  const pulse = startBeat(advance, BEAT_MS);
   const server: Server = {
     state,
     clock,
@@ -84,40 +86,22 @@ export async function startVeeamSimulator(options: VeeamSimulatorOptions): Promi
     outcomes,
     pageFaults: createPageFaults(),
     accounts: options.accounts ?? ACCOUNTS,
-    beat,
+    beat: pulse.beat,
   };
 
-  const advance = async (): Promise<void> => {
+  async function advance(): Promise<void> {
     // What has ended by now ends first: a clock that was moved must not make a job miss its next run.
     await Promise.all([runs.advance(), restores.advance()]);
     scheduler.look();
     await advanceTasks(server);
-  };
-  // One after the other: two beats at once would carry out the same work twice.
-  let lastBeat: Promise<void> = Promise.resolve();
-  let waiting = 0;
-  function beat(): Promise<void> {
-    waiting += 1;
-    lastBeat = lastBeat
-      .then(advance)
-      .catch((error: unknown) => console.error(error))
-      .finally(() => {
-        waiting -= 1;
-      });
-    return lastBeat;
   }
-  const timer = setInterval(() => {
-    if (waiting === 0) void beat();
-  }, BEAT_MS);
-
   const app = createVeeamApp(server, kinds);
   const listening = await listen(app, options.host ?? '127.0.0.1', options.port ?? 0, options.certificate);
   return {
     url: listening.url,
     async close() {
-      clearInterval(timer);
       await listening.close();
-      await lastBeat;
+      await pulse.stop();
       store.close();
     },
   };

@@ -60,6 +60,31 @@ describe('the next run of a schedule', () => {
       '2026-01-10T00:00:00Z',
       '2026-02-01T01:30Z',
     ],
+    [
+      'on the day until which it is postponed, in its own zone',
+      { postponeUntilDate: '2026-02-01T00:00:00Z', timeZoneId: 'America/Los_Angeles' },
+      '2026-01-10T00:00:00Z',
+      '2026-01-31T10:30Z',
+    ],
+    [
+      'on the day of its end, in its own zone',
+      { endDate: '2026-01-09T23:30:00Z' },
+      '2026-01-09T12:00:00Z',
+      '2026-01-10T01:30Z',
+    ],
+    ['and not on the next', { endDate: '2026-01-09T23:30:00Z' }, '2026-01-10T01:30:00Z', undefined],
+    [
+      'once, between a beginning and an end on one day',
+      { postponeUntilDate: '2026-03-29T00:00:00+01:00', endDate: '2026-03-29T00:00:00+01:00' },
+      '2026-01-10T00:00:00Z',
+      '2026-03-29T01:30Z',
+    ],
+    [
+      'and no second time',
+      { postponeUntilDate: '2026-03-29T00:00:00+01:00', endDate: '2026-03-29T00:00:00+01:00' },
+      '2026-03-29T01:30:00Z',
+      undefined,
+    ],
     ['not after its end', { endDate: '2026-01-09T00:00:00Z' }, '2026-01-10T00:00:00Z', undefined],
     ['never on demand', { recurrenceEnum: 'OnDemand' }, '2026-01-10T00:00:00Z', undefined],
   ] satisfies [string, Partial<Schedule>, string, string | undefined][])('%s', (_name, schedule, after, expected) => {

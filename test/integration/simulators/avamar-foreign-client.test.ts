@@ -252,6 +252,13 @@ test('lists are filtered, sorted, cut and paged as the description says', async 
   expect(await names('sort=duration,desc&size=2&page=2')).toEqual(['list a']);
   expect(await names(`sort=name&${filter('recurrenceEnum==Daily')}`)).toHaveLength(5);
 
+  const below = async (list: string, query: string): Promise<string[]> =>
+    (await call('GET', `${list}?${query}&${filter('name==list a*')}`, 200)).content.map(({ name }: Json) => name);
+  expect(await below('/schedules', 'domain=/')).toEqual([]);
+  expect(await below('/schedules', 'domain=/&inclusion=DESCENDANT')).toEqual(['list a']);
+  expect(await below('/schedules', 'domain=/lists/deeper&inclusion=ANCESTOR')).toEqual(['list a']);
+  expect((await send('GET', '/schedules?inclusion=ALL')).status).toBe(400);
+
   const chosen = await call('GET', '/schedules?domain=/lists&fields=id,name&size=1', 200);
   expect(Object.keys(chosen.content[0]).toSorted()).toEqual(['id', 'name']);
   const cut = await call('GET', '/schedules?domain=/lists&fields=-dailyData,-name&size=1', 200);
