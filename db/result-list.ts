@@ -62,6 +62,7 @@ function visible(db: Queryable, tenant: string | null) {
           .select([
             'copy.id',
             'copy.location',
+            'copy.location_name',
             'copy.vendor_id',
             'copy.state',
             'copy.overdue',
@@ -83,8 +84,15 @@ function visible(db: Queryable, tenant: string | null) {
           .whereRef('s.manager_id', '=', 'b.manager_id')
           .whereRef('s.vendor_vm_ref', '=', 'b.vendor_vm_ref')
           .where('s.kind', '=', 'REPLICATION')
-          .where((s) => s.or([s('s.result_id', 'is', null), s('s.result_id', '=', s.ref('b.id'))]))
-          .whereRef('s.started_at', '>=', sql`coalesce(b.ended_at, b.started_at)`)
+          .where((s) =>
+            s.or([
+              s('s.result_id', '=', s.ref('b.id')),
+              s.and([
+                s('s.result_id', 'is', null),
+                s('s.started_at', '>=', sql<Date>`coalesce(b.ended_at, b.started_at)`),
+              ]),
+            ]),
+          )
           // Later ones have nothing left to copy of it, so their failure is not its own.
           .orderBy(sql`case when s.state in ('SUCCEEDED', 'WARNING') then s.started_at end`, (o) => o.asc().nullsLast())
           .orderBy('s.started_at', 'desc')

@@ -19,6 +19,7 @@ export interface ListedBackup {
   readonly sizeBytes: number | null;
   readonly copies: readonly {
     readonly location: string;
+    readonly locationName: string | null;
     readonly vendorId: string;
     readonly expiresAt: Date | null;
     readonly expiryEstimated: boolean;
@@ -56,6 +57,7 @@ export async function recordListedBackup(
       .values({
         result_id: id,
         location: copy.location,
+        location_name: copy.locationName,
         vendor_id: copy.vendorId,
         vendor_vm_ref: backup.vendorVmRef,
         expires_at: copy.expiresAt,
@@ -64,6 +66,7 @@ export async function recordListedBackup(
       .onConflict((conflict) =>
         conflict.columns(['result_id', 'location', 'vendor_id']).doUpdateSet({
           ...dates(copy),
+          location_name: copy.locationName,
           // It is listed, so an absence that was believed is taken back.
           state: 'LISTED',
           absent_checks: 0,

@@ -247,6 +247,7 @@ export interface ResultCopyTable {
   id: Generated<string>;
   last_checked_at: Timestamp | null;
   location: string;
+  location_name: string | null;
   overdue: Generated<boolean>;
   result_id: string;
   state: Defaulted<CopyState>;

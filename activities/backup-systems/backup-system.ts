@@ -95,6 +95,8 @@ export interface ListedVm {
 /** One copy of a backup. */
 export interface CopyReport {
   readonly location: string;
+  /** What people call the location, where that is something else. */
+  readonly locationName: string | null;
   readonly vendorId: string;
   /** `null` with `expiryEstimated`: nothing is known to estimate from; an earlier estimate stays. */
   readonly expiresAt: Date | null;

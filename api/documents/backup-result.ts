@@ -12,7 +12,8 @@ const Status = z.enum(['IN_PROGRESS', 'SUCCEEDED', 'SUCCEEDED_WITH_WARNING', 'FA
 const Copy = z
   .object({
     id: Id,
-    location: z.string(),
+    location: z.string().describe('What the backup system calls the place that it lies in.'),
+    locationName: z.string().nullable().describe('What people call that place, where that is something else.'),
     vendorId: z.string().describe('What the backup system calls the copy.'),
     state: z
       .enum(['LISTED', 'EXPIRED', 'MISSING'])
@@ -101,6 +102,7 @@ export function toResult(row: ResultView): z.infer<typeof BackupResult> {
     copies: row.copies.map((copy) => ({
       id: copy.id,
       location: copy.location,
+      locationName: copy.location_name,
       vendorId: copy.vendor_id,
       state: copy.state,
       overdue: copy.overdue,

@@ -13,6 +13,9 @@ const PASSWORD = 'avamar-simulator';
 /** The OAuth client of this console; Avamar wants every program that logs in to be one. */
 const CONSOLE = { clientId: 'demo-console', clientSecret: 'demo-console' };
 
+/** The number of the plug-in that copies backups. */
+const REPLICATE = 1008;
+
 /** Names of everything that Holdfast makes for a VM begin so. */
 const namesOf = (vmId: string): string => `holdfast-${vmId}-`;
 
@@ -54,8 +57,10 @@ export interface AvamarConsole {
   expireBackup(vmName: string, backup: { name: string; labelNumber: string }, at: Date): Promise<boolean>;
   /** Makes the next new policy group be refused, once. */
   refuseNextSchedule(): Promise<void>;
-  /** How long backups that begin from now on take. */
+  /** How long backups, and their copying, take that begin from now on. */
   backupsTake(seconds: number): Promise<void>;
+  /** Registers a second server to copy backups to, where there is none. @returns its name. */
+  copiesTo(name: string, host: string): Promise<{ readonly name: string; readonly made: 'made' | 'was there' }>;
   /** Removes the faults that this demo, or one before it, asked for. */
   removeFaults(): Promise<void>;
 }
@@ -93,9 +98,10 @@ export function avamarConsole(server: Server): AvamarConsole {
     };
     return (await ask(call, z.object({ access_token: z.string() }))).access_token;
   };
-  const asAdministrator = async <T extends z.ZodType>(method: Call['method'], path: string, as: T) => {
+  const asAdministrator = async <T extends z.ZodType>(method: Call['method'], path: string, as: T, json?: unknown) => {
     login ??= logIn();
-    return await ask({ method, path: `/api/v1${path}`, headers: { authorization: `Bearer ${await login}` } }, as);
+    const headers = { authorization: `Bearer ${await login}` };
+    return await ask({ method, path: `/api/v1${path}`, headers, ...(json === undefined ? {} : { json }) }, as);
   };
   const listed = async <T extends z.ZodType>(path: string, item: T): Promise<z.infer<T>[]> =>
     (await asAdministrator('GET', path, z.object({ content: z.array(item) }))).content;
@@ -142,8 +148,21 @@ export function avamarConsole(server: Server): AvamarConsole {
       await ask({ method: 'POST', path: '/_simulator/faults', json: fault }, z.unknown());
     },
     async backupsTake(seconds) {
-      const json = { backupSeconds: seconds };
+      const json = { backupSeconds: seconds, replicationSeconds: seconds };
       await ask({ method: 'POST', path: '/_simulator/settings', json }, z.unknown());
+    },
+    async copiesTo(name, host) {
+      const [known] = await asAdministrator(
+        'GET',
+        '/replication/destinations',
+        z.array(z.object({ name: z.string() })),
+      );
+      if (known !== undefined) return { name: known.name, made: 'was there' };
+      const flag = { flagId: 'dstaddr', name: 'dstaddr', pluginNumber: REPLICATE, command: 'REPL_CONFIG' };
+      const configFlags = [{ ...flag, type: 'string', value: host }];
+      const json = { name, encryption: 'HIGH', pluginNumber: REPLICATE, configFlags };
+      await asAdministrator('POST', '/replication/destinations', z.unknown(), json);
+      return { name, made: 'made' };
     },
     async removeFaults() {
       const { faults } = await ask({ method: 'GET', path: '/_simulator/faults' }, Faults);

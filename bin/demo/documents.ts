@@ -106,12 +106,14 @@ export const BackupResult = z.object({
   origin: z.string(),
   status: z.string(),
   restorable: z.boolean(),
+  lastReplication: z.object({ status: z.string(), message: z.string().nullable() }).nullable(),
   sizeBytes: z.number().nullable(),
   startedAt: z.string(),
   endedAt: z.string().nullable(),
   copies: z.array(
     z.object({
       location: z.string(),
+      locationName: z.string().nullable(),
       vendorId: z.string(),
       state: z.string(),
       overdue: z.boolean(),

@@ -30,6 +30,7 @@ const Policy = z
       .array(z.enum(WEEKDAYS, `write days as ${WEEKDAYS[0]}, ${WEEKDAYS[1]} …`))
       .min(1, 'write at least one day')
       .optional(),
+    replication: z.boolean('write true or false').default(false),
     retentionDays: z.int('write a number of days').min(1, 'write at least 1').max(36_500).default(30),
   })
   .superRefine((policy, context) => {
@@ -117,6 +118,11 @@ function refuseDatacenter(
     wrong(['virtualMachines'], `write ${machines}: each has its part in the story`);
   }
   refuseTwice(wrong, codes, (index) => ['policies', index, 'code']);
+  policies.forEach(({ replication }, index) => {
+    if (replication && type !== 'avamar') {
+      wrong(['policies', index, 'replication'], 'only avamar copies backups to a second server; leave it out');
+    }
+  });
   virtualMachines.forEach(({ enterprise, policy: code, disks }, index) => {
     const at = (...keys: Path): Path => ['virtualMachines', index, ...keys];
     refuseTwice(

@@ -115,6 +115,37 @@ describe('a backup', () => {
     return follows(history.undoes([request]).finishes('FAILED', lost));
   });
 
+  describe('with replication', () => {
+    const copied = planned('BACKUP', { managerId: 'm1', replication: true });
+    const [ask, , write, replicate] = copied.plan as [PlannedStep, PlannedStep, PlannedStep, PlannedStep];
+    const made = () => new OperationHistory(copied).begins().takes([ask]).looks(session('SUCCEEDED')).takes([write]);
+
+    test('begins it when the backup is recorded, and does not wait for it', () =>
+      follows(made().takes([replicate]).finishes('SUCCEEDED')));
+
+    test('that failed is not replicated', () =>
+      follows(
+        new OperationHistory(copied)
+          .begins()
+          .takes([ask])
+          .looks(session('FAILED', 'disk full'))
+          .takes([write])
+          .undoes([ask])
+          .finishes('FAILED', failedThere('BACKUP')),
+      ));
+
+    test('that cannot be begun has failed, and says that the backup is there', () => {
+      const history = made();
+      const message = `the backup was made and can be restored; its replication could not be begun: ${REFUSAL.message}`;
+      return follows(
+        history
+          .fails(...history.attempt(replicate), REFUSAL)
+          .undoes([ask])
+          .finishes('FAILED', { ...REFUSAL, code: 'BACKUP_REPLICATION_NOT_STARTED', message }),
+      );
+    });
+  });
+
   describe('that is cancelled', () => {
     const stopping = () => waiting().cancelRequested().stopsWaiting().decides(true).asksToStop();
 

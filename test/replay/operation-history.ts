@@ -53,6 +53,7 @@ const ACTIVITIES: Readonly<Partial<Record<StepName, string>>> = {
   REFRESH: 'refreshVm',
   REPLACE: 'replaceVm',
   RECORD: 'recordResult',
+  REPLICATE: 'replicateBackup',
   CLEAN_HYPERVISOR: 'cleanHypervisor',
   CLEAN_BACKUP_SYSTEM: 'cleanBackupSystem',
 };

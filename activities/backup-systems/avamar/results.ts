@@ -21,6 +21,7 @@ const Copy = z.object({
   location: Text,
   localMissing: z.boolean().nullish(),
   destId: Text,
+  destName: Text,
 });
 type Copy = z.infer<typeof Copy>;
 /** `BackupInfo` of the swagger; `children` are the copies on other servers. */
@@ -78,9 +79,10 @@ const serverOf = ({ destId }: Copy): string => destId || REMOTE;
 /** The other server of a backup that is listed for itself although it is there alone. */
 const onlyElsewhere = (backup: Copy): string | undefined => (backup.location === REMOTE ? serverOf(backup) : undefined);
 
-function copyOf({ labelNumber, expirationTime }: Copy, location: string): CopyReport {
+function copyOf({ labelNumber, expirationTime, destName }: Copy, location: string): CopyReport {
+  const locationName = location === LOCAL ? null : destName || null;
   const expiresAt = expirationTime ? momentOf(expirationTime) : null;
-  return { location, vendorId: labelNumber, expiresAt, expiryEstimated: false };
+  return { location, locationName, vendorId: labelNumber, expiresAt, expiryEstimated: false };
 }
 
 async function* backupsOf(

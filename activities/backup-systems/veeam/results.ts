@@ -46,7 +46,7 @@ function resultOf({ config }: Veeam, point: Point, vm: ListedVm): ResultReport {
     name: point.name,
     createdAt: point.createdAt,
     sizeBytes: null,
-    copies: [{ location: LOCAL, vendorId: point.uid, expiresAt, expiryEstimated: true }],
+    copies: [{ location: LOCAL, locationName: null, vendorId: point.uid, expiresAt, expiryEstimated: true }],
   };
 }
 

@@ -84,7 +84,29 @@ export async function backUp(story: Story, cast: Cast): Promise<Backups> {
   screen.table(results.map((result, index) => [([restored, expiring][index] as Actor).name, ...resultRow(result)]));
   const good = results.every(({ status, restorable }) => status === 'SUCCEEDED' && restorable);
   expect(story, good, 'both backups have succeeded and can be restored', `${path}/backup-results`);
+  if (restored.policy.replication) await seeCopied(story, restored, results[0] as BackupResult);
   return { marker, restored: results[0] as BackupResult, expiring: results[1] as BackupResult };
+}
+
+/** A copy on a second server: it travels after the backup, and the machine is free meanwhile. */
+async function seeCopied(story: Story, { id, name, tenant }: Actor, { id: resultId }: BackupResult): Promise<void> {
+  const path = `/v1/backup-results/${resultId}`;
+  const { lock } = await tenant.user.get(`/v1/virtual-machines/${id}`, VirtualMachine);
+  expect(story, lock === null, `${name} is free while its backup is copied to a second server`, path);
+  const waiting = { text: `waiting until the backup of ${name} is copied`, seconds: 120, look: path };
+  const copied = await until(story, waiting, async () => {
+    const result = await tenant.user.get(path, BackupResult);
+    const ended = result.lastReplication !== null && result.lastReplication.status !== 'IN_PROGRESS';
+    return ended && (result.copies.length > 1 || result.lastReplication?.status === 'FAILED') ? result : undefined;
+  });
+  const places = copied.copies.map(({ location, locationName }) => locationName ?? location).join(' and in ');
+  const both = copied.lastReplication?.status === 'SUCCEEDED' && copied.copies.every(({ state }) => state === 'LISTED');
+  expect(
+    story,
+    both,
+    `the backup of ${name} lies in ${places}; its replication ${copied.lastReplication?.status}`,
+    path,
+  );
 }
 
 /** Veeam backs up by schedule only, and a request that cannot be served is refused before anything begins. */
@@ -111,8 +133,8 @@ export function resultRow(result: BackupResult): string[] {
     endedAt === null ? '' : `took ${duration(Date.parse(endedAt) - Date.parse(startedAt))}`,
     size(sizeBytes),
     ...copies.map(
-      ({ location, state, expiresAt, expiryEstimated }) =>
-        `copy in ${location}, ${state}, expires ${expiryEstimated ? 'about ' : ''}${date(expiresAt)}`,
+      ({ location, locationName, state, expiresAt, expiryEstimated }) =>
+        `copy in ${locationName ?? location}, ${state}, expires ${expiryEstimated ? 'about ' : ''}${date(expiresAt)}`,
     ),
   ];
 }

@@ -21,6 +21,9 @@ import { succeeded, unlocked } from '../operations.ts';
 import { type Actor, actors, type Cast, type Story, StoryEnds, type Tenant, until } from '../story.ts';
 import { newTokens } from '../tokens.ts';
 
+/** The Avamar server that backups are copied to. */
+const SECOND_SERVER = 'avamar-lisbon';
+
 type Rows = string[][];
 
 /** Makes or finds everything that the inventory names. */
@@ -35,6 +38,9 @@ export async function prepare(story: Story): Promise<Cast> {
 
   const tenants: Tenant[] = [];
   for (const name of inventory.enterprises) tenants.push(await theTenant(story, name, rows));
+  const { name: destination, made } = await story.avamar.copiesTo(SECOND_SERVER, `${SECOND_SERVER}.simulated`);
+  rows.push(['second server', destination, 'registered in Avamar, to copy backups to', made]);
+
   const managers: Manager[] = [];
   const machines: Actor[] = [];
   for (const planned of inventory.datacenters) {
@@ -104,12 +110,13 @@ async function thePolicy(
   planned: PlannedPolicy,
   rows: Rows,
 ): Promise<Policy> {
-  const { code, name, subtype, time, days, retentionDays } = planned;
+  const { code, name, subtype, time, days, retentionDays, replication } = planned;
   const json = {
     managerId: manager.id,
     code,
     name,
     retentionDays,
+    replication,
     timeZone: datacenter.timeZone,
     configurations: [
       {

@@ -11,7 +11,7 @@ const LISTED = {
   name: 'vm-1 nightly',
   createdAt: STARTED,
   sizeBytes: 4096,
-  copies: [{ location: 'Local', vendorId: '17', expiresAt: null, expiryEstimated: false }],
+  copies: [{ location: 'Local', locationName: null, vendorId: '17', expiresAt: null, expiryEstimated: false }],
 };
 
 let database: TestDatabase;
@@ -129,7 +129,13 @@ test('copies past their date take turns, however many stay listed', async () => 
   const past = new Date(Date.now() - 3_600_000);
   for (const number of [1, 2, 3, 4, 5]) {
     const vendorId = `overdue-${number}`;
-    const copy = { location: 'Local', vendorId, expiresAt: new Date(past.getTime() + number), expiryEstimated: true };
+    const copy = {
+      location: 'Local',
+      locationName: null,
+      vendorId,
+      expiresAt: new Date(past.getTime() + number),
+      expiryEstimated: true,
+    };
     await recordListedBackup(db, owner, { ...LISTED, vendorBackupId: vendorId, copies: [copy] }, null);
   }
   const looked: string[] = [];

@@ -88,7 +88,7 @@ export function restoringBeside(hypervisorUrl: string) {
 
   const reportOf = ({ machine: _machine, contents: _contents, ...report }: Backup): ResultReport => ({
     ...report,
-    copies: [{ location: 'Local', vendorId: report.vendorBackupId, ...control.expiry }],
+    copies: [{ location: 'Local', locationName: null, vendorId: report.vendorBackupId, ...control.expiry }],
   });
 
   const system: BackupSystem = {

@@ -418,6 +418,8 @@ export async function startWorld(
       ),
     /** Backups that begin from now on take so long. */
     backupsTake: (backupSeconds: number) => post(`${avamar.url}/_simulator/settings`, { backupSeconds }),
+    /** Replications that begin from now on take so long. */
+    copiesTake: (replicationSeconds: number) => post(`${avamar.url}/_simulator/settings`, { replicationSeconds }),
     avamarOutcome: (outcome: unknown) => post(`${avamar.url}/_simulator/outcomes`, outcome),
     /** Calls the simulated Avamar as its administrator would. */
     avamar: avamarAdministrator,

@@ -121,6 +121,13 @@ test('the days that the demo plays with the clock of the Veeam server are few', 
   );
 });
 
+test('a replication is asked of Avamar alone', () => {
+  at(datacenter(1).policies, 0)['replication'] = true;
+  expect(problems()).toEqual([
+    'datacenters.1.policies.0.replication: only avamar copies backups to a second server; leave it out',
+  ]);
+});
+
 test('a file that is not there is told by its name', () => {
   expect(() => readInventory('/nowhere/inventory.yaml')).toThrow(
     /^The inventory \/nowhere\/inventory\.yaml cannot be read/,

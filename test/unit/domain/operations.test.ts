@@ -113,7 +113,15 @@ describe('residue', () => {
     vendorRef: 'group-7',
     leftMachines: ['vm-41'],
   };
-  const leavesNothing = ['OBSERVE', 'WATCH', 'REFRESH', 'RECORD', 'CLEAN_HYPERVISOR', 'CLEAN_BACKUP_SYSTEM'];
+  const leavesNothing = [
+    'OBSERVE',
+    'WATCH',
+    'REFRESH',
+    'RECORD',
+    'REPLICATE',
+    'CLEAN_HYPERVISOR',
+    'CLEAN_BACKUP_SYSTEM',
+  ];
   const cleanup = `POST /v1/operations/${OPERATION}/retry-cleanup`;
   const undeploy = `POST /v1/virtual-machines/${VM}/undeploy`;
 

@@ -46,6 +46,7 @@ describe('a backup', () => {
       state: 'WARNING',
       progress: 100,
       scheduled: true,
+      scheduledBy: null,
       startedAt: new Date('2026-01-10T21:15:20.123Z'),
       endedAt: new Date('2026-01-10T21:20:20.500Z'),
       vendorBackupId: 'urn:veeam:VmRestorePoint:3a0c1f5e-1111-4222-8333-944455566677',
