@@ -250,8 +250,21 @@ export async function updateSession(
   }
   if (session.restore_id !== null) {
     await trx
-      .updateTable('restore_result')
-      .set(status)
+      .updateTable('restore_result as restore')
+      .set((eb) => ({
+        ...status,
+        // One that was begun elsewhere becomes known with the backup that the backup system names.
+        result_id: eb.fn.coalesce(
+          'restore.result_id',
+          eb
+            .selectFrom('backup_result as backup')
+            .select('backup.id')
+            .whereRef('backup.vm_id', '=', 'restore.vm_id')
+            .whereRef('backup.manager_id', '=', 'restore.manager_id')
+            .where('backup.vendor_backup_id', '=', news.vendorBackupId)
+            .limit(1),
+        ),
+      }))
       .where('id', '=', session.restore_id)
       .where('status', 'in', ['IN_PROGRESS', 'UNKNOWN'])
       .execute();

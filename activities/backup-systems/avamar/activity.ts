@@ -88,11 +88,11 @@ export function replicationFor(run: Activity, cid: string): AvamarSession | unde
   const startedAt = beginning(run);
   if (startedAt === undefined) return undefined;
   const { origin } = activityKind(run) ?? { origin: 'UNCLEAR' };
-  const part = run.children?.find((child) => child.cid === cid);
+  const part = decidingPart(run.children?.filter((child) => child.cid === cid) ?? []);
   const ofPart = sessionState(part?.state);
   const ofRun = sessionState(run.state);
   // A part that is left without an end when its run has one has ended with it.
-  const isPartsOwn = part !== undefined && (sessionEnded(ofPart) || !sessionEnded(ofRun)) && ofPart !== 'UNKNOWN';
+  const isPartsOwn = part !== undefined && (sessionEnded(ofPart) || !sessionEnded(ofRun));
   const report: SessionReport = {
     ...(isPartsOwn ? outcomeOf(part, ofPart, run.completedDate) : outcomeOf(run, ofRun)),
     vendorSessionId: replicationId(run.id, cid),
@@ -106,6 +106,13 @@ export function replicationFor(run: Activity, cid: string): AvamarSession | unde
     restoredVmRef: null,
   };
   return { ...searchable(run), report, origin };
+}
+
+/** A client may have several parts: it is done when all are, and no better than the worst. */
+const WORST_FIRST: readonly SessionState[] = ['RUNNING', 'FAILED', 'CANCELLED', 'WARNING', 'SUCCEEDED'];
+
+function decidingPart(parts: readonly Work[]): Work | undefined {
+  return WORST_FIRST.map((state) => parts.find((part) => sessionState(part.state) === state)).find((part) => part);
 }
 
 /** `<activity id>/<client id>`: one activity covers several clients, and a session is of one VM. */

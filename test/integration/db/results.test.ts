@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Database } from '../../../db/connect.ts';
 import { copiesToCheck, recordCheck, recordListedBackup } from '../../../db/results.ts';
-import { recordSession } from '../../../db/sessions.ts';
+import { recordSession, updateSession } from '../../../db/sessions.ts';
 import { type TestDatabase, testDatabase } from '../database.ts';
 
 const STARTED = new Date('2026-11-22T02:00:00Z');
@@ -84,6 +84,45 @@ test('a backup that was listed before anybody knew its session has one result: t
   expect(results).toEqual([
     { id: session.result_id, origin: 'ON_DEMAND', name: LISTED.name, vendor_id: '17', state: 'LISTED' },
   ]);
+});
+
+test('a restore that was begun elsewhere hangs under the backup that the backup system names, and stays there', async () => {
+  const backup = (vendorBackupId: string) => recordListedBackup(db, owner, { ...LISTED, vendorBackupId }, null);
+  const [restored, other] = [await backup('restored'), await backup('other')];
+  const session = await recordSession(db, {
+    managerId: owner.managerId,
+    vm: { id: owner.vmId, name: 'vm-1', enterpriseId: owner.enterpriseId },
+    vendorSessionId: '10',
+    vendorVmRef: LISTED.vendorVmRef,
+    kind: 'RESTORE',
+    operationId: null,
+    origin: 'DISCOVERED',
+    policyId: null,
+    replication: false,
+    resultId: null,
+    state: 'RUNNING',
+    startedAt: STARTED,
+  });
+  const news = {
+    state: 'RUNNING',
+    progress: 1,
+    message: null,
+    endedAt: null,
+    restoredVmRef: null,
+    sizeBytes: null,
+  } as const;
+  const hangsUnder = async (vendorBackupId: string | null) => {
+    await updateSession(db, session, 1, { ...news, vendorBackupId });
+    const where = db
+      .selectFrom('restore_result')
+      .select('result_id')
+      .where('id', '=', session.restore_id ?? '');
+    return (await where.executeTakeFirstOrThrow()).result_id;
+  };
+  expect(await hangsUnder(null)).toBeNull();
+  expect(await hangsUnder('nobody knows it')).toBeNull();
+  expect(await hangsUnder('restored')).toBe(restored);
+  expect(await hangsUnder('other')).not.toBe(other);
 });
 
 test('copies past their date take turns, however many stay listed', async () => {

@@ -183,6 +183,14 @@ describe('a list that cannot be whole', () => {
     await expect(look()).rejects.toMatchObject({ kind: 'FAILED' });
   });
 
+  test('is read to its end when pages are smaller than asked for and none says that it is the last', async () => {
+    for (const content of [[activity(2)], [activity(1)], []]) {
+      const action = { status: 200, body: { content } };
+      await world.fault({ method: 'GET', path: '/activities$', when: 'before', times: 1, action });
+    }
+    expect((await look()).map(({ vendorSessionId }) => vendorSessionId)).toEqual(['2', '1']);
+  });
+
   test('is whole when it says so', async () => {
     await answered({ content: [activity(2), activity(1)], number: 0, last: true, totalElements: 2 });
     expect((await look()).map(({ vendorSessionId }) => vendorSessionId)).toEqual(['2', '1']);

@@ -119,6 +119,18 @@ describe('a replication', () => {
     expect(activityIdOf('9002/c2')).toBe('9002');
   });
 
+  test('of several parts is done when all are, and is no better than the worst', () => {
+    const stateOf = (...states: string[]) => {
+      const children = states.map((state, index) => ({ id: `91${index}`, cid: 'c1', state, completedDate: DONE }));
+      const isDone = !states.includes('RUNNING');
+      return replicationFor(replication({ children, state: isDone ? 'SUCCESS' : 'RUNNING' }), 'c1')?.report.state;
+    };
+    expect(stateOf('SUCCESS', 'RUNNING', 'FAILURE')).toBe('RUNNING');
+    expect(stateOf('SUCCESS', 'PARTIAL_REPL')).toBe('WARNING');
+    expect(stateOf('PARTIAL_REPL', 'FAILURE')).toBe('FAILED');
+    expect(stateOf('SUCCESS', 'SUCCESS')).toBe('SUCCEEDED');
+  });
+
   test('ends as its run does where the client has no part, or one that was left without an end', () => {
     const ends = { state: 'WARNING', endedAt: new Date(DONE), message: '10020: Some backups were not copied.' };
     expect(replicationFor(replication(), 'c1')?.report).toMatchObject(ends);
