@@ -10,36 +10,20 @@ import {
   unsettledNames,
   vmsWithOpenIntent,
 } from '../../../db/intents.ts';
-import { requestOperation } from '../../../db/operations.ts';
 import { type TestDatabase, testDatabase } from '../database.ts';
+import { insertManager, insertPlace, insertVm, type Place, requestedDeploy } from '../rows.ts';
 
 let database: TestDatabase;
 let db: Database;
-let place: { readonly enterpriseId: string; readonly datacenterId: string };
+let place: Place;
 let managers: [string, string];
 beforeAll(async () => {
   database = await testDatabase();
   db = database.db;
-  const { id: enterpriseId } = await db
-    .insertInto('enterprise')
-    .values({ name: 'acme' })
-    .returning('id')
-    .executeTakeFirstOrThrow();
-  const { id: datacenterId } = await db
-    .insertInto('datacenter')
-    .values({ name: 'dc', time_zone: 'UTC', hypervisor_type: 'simulated', hypervisor_endpoint: 'http://127.0.0.1:1' })
-    .returning('id')
-    .executeTakeFirstOrThrow();
-  const newManager = async (name: string) =>
-    (
-      await db
-        .insertInto('backup_manager')
-        .values({ datacenter_id: datacenterId, type: 'veeam', name, endpoint: 'https://em:9398/api/' })
-        .returning('id')
-        .executeTakeFirstOrThrow()
-    ).id;
+  place = await insertPlace(db);
+  const newManager = (name: string) =>
+    insertManager(db, place, { type: 'veeam', name, endpoint: 'https://em:9398/api/' });
   managers = [await newManager('em-1'), await newManager('em-2')];
-  place = { enterpriseId, datacenterId };
 });
 afterAll(() => database.drop());
 
@@ -47,30 +31,8 @@ let vmId: string;
 let by: { readonly operationId: string; readonly epoch: number };
 beforeEach(async () => {
   const name = `vm-${randomUUID()}`;
-  const vm = await db
-    .insertInto('virtual_machine')
-    .values({
-      enterprise_id: place.enterpriseId,
-      datacenter_id: place.datacenterId,
-      name,
-      cpu: 1,
-      memory_mib: 512,
-      disks: '[]',
-    })
-    .returning('id')
-    .executeTakeFirstOrThrow();
-  vmId = vm.id;
-  const operation = await db.transaction().execute((trx) =>
-    requestOperation(trx, {
-      vm: { id: vmId, name, ...place },
-      kind: 'DEPLOY',
-      origin: 'HOLDFAST',
-      request: {},
-      desired: {},
-      steps: [],
-      requestedBy: 'tester',
-    }),
-  );
+  vmId = await insertVm(db, place, name);
+  const operation = await requestedDeploy(db, place, { id: vmId, name }, []);
   by = { operationId: operation.id, epoch: 1 };
 });
 

@@ -3,6 +3,7 @@ import type { Database } from '../../../db/connect.ts';
 import { copiesToCheck, recordCheck, recordListedBackup } from '../../../db/results.ts';
 import { recordSession, updateSession } from '../../../db/sessions.ts';
 import { type TestDatabase, testDatabase } from '../database.ts';
+import { insertManager, insertPlace, insertVm } from '../rows.ts';
 
 const STARTED = new Date('2026-11-22T02:00:00Z');
 const LISTED = {
@@ -20,34 +21,12 @@ let owner: { readonly vmId: string; readonly enterpriseId: string; readonly mana
 beforeAll(async () => {
   database = await testDatabase();
   db = database.db;
-  const enterprise = await db
-    .insertInto('enterprise')
-    .values({ name: 'acme' })
-    .returning('id')
-    .executeTakeFirstOrThrow();
-  const datacenter = await db
-    .insertInto('datacenter')
-    .values({ name: 'dc', time_zone: 'UTC', hypervisor_type: 'simulated', hypervisor_endpoint: 'http://127.0.0.1:1' })
-    .returning('id')
-    .executeTakeFirstOrThrow();
-  const manager = await db
-    .insertInto('backup_manager')
-    .values({ datacenter_id: datacenter.id, type: 'avamar', name: 'a' })
-    .returning('id')
-    .executeTakeFirstOrThrow();
-  const vm = await db
-    .insertInto('virtual_machine')
-    .values({
-      enterprise_id: enterprise.id,
-      datacenter_id: datacenter.id,
-      name: 'vm-1',
-      cpu: 1,
-      memory_mib: 512,
-      disks: '[]',
-    })
-    .returning('id')
-    .executeTakeFirstOrThrow();
-  owner = { vmId: vm.id, enterpriseId: enterprise.id, managerId: manager.id };
+  const place = await insertPlace(db);
+  owner = {
+    vmId: await insertVm(db, place, 'vm-1'),
+    enterpriseId: place.enterpriseId,
+    managerId: await insertManager(db, place, { type: 'avamar', name: 'a' }),
+  };
 });
 afterAll(() => database.drop());
 

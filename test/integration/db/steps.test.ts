@@ -3,64 +3,33 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { connect, type Database } from '../../../db/connect.ts';
 import { finishOperation } from '../../../db/finish.ts';
 import { operationContext } from '../../../db/operation-context.ts';
-import { requestOperation } from '../../../db/operations.ts';
 import { bindRun, handOver } from '../../../db/runs.ts';
 import { attemptHolds, beginAttempt, endAttempt, keepUndoInput, permitWrite, stepsOf } from '../../../db/steps.ts';
 import { type TestDatabase, testDatabase } from '../database.ts';
+import { insertPlace, insertVm, type Place, requestedDeploy } from '../rows.ts';
 
 const RUN = 'run-1';
 const SETTLE_MS = 25_000;
 
 let database: TestDatabase;
 let db: Database;
-let place: { readonly enterpriseId: string; readonly datacenterId: string };
+let place: Place;
 let vmId: string;
 let operationId: string;
 
 beforeAll(async () => {
   database = await testDatabase();
   db = database.db;
-  const enterprise = await db
-    .insertInto('enterprise')
-    .values({ name: 'acme' })
-    .returning('id')
-    .executeTakeFirstOrThrow();
-  const datacenter = await db
-    .insertInto('datacenter')
-    .values({ name: 'dc', time_zone: 'UTC', hypervisor_type: 'simulated', hypervisor_endpoint: 'http://127.0.0.1:1' })
-    .returning('id')
-    .executeTakeFirstOrThrow();
-  place = { enterpriseId: enterprise.id, datacenterId: datacenter.id };
+  place = await insertPlace(db);
 });
 afterAll(() => database.drop());
 
 /** A deploy with one step, bound to its run. */
 beforeEach(async (context) => {
   const name = `vm-${context.task.id}`;
-  const vm = await db
-    .insertInto('virtual_machine')
-    .values({
-      enterprise_id: place.enterpriseId,
-      datacenter_id: place.datacenterId,
-      name,
-      cpu: 1,
-      memory_mib: 512,
-      disks: '[]',
-    })
-    .returning('id')
-    .executeTakeFirstOrThrow();
-  vmId = vm.id;
-  const operation = await db.transaction().execute((trx) =>
-    requestOperation(trx, {
-      vm: { id: vmId, name, ...place },
-      kind: 'DEPLOY',
-      origin: 'HOLDFAST',
-      request: {},
-      desired: {},
-      steps: [{ name: 'CONFIGURE', managerId: null, skip: null }],
-      requestedBy: 'tester',
-    }),
-  );
+  vmId = await insertVm(db, place, name);
+  const steps = [{ name: 'CONFIGURE', managerId: null, skip: null }] as const;
+  const operation = await requestedDeploy(db, place, { id: vmId, name }, steps);
   operationId = operation.id;
   await bindRun(db, operationId, { workflowId: operation.workflow_id, runId: RUN });
 });

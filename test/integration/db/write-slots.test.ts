@@ -1,23 +1,14 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { releaseWriteSlot, takeWriteSlot } from '../../../db/write-slots.ts';
 import { type TestDatabase, testDatabase } from '../database.ts';
+import { insertManager, insertPlace } from '../rows.ts';
 
 let database: TestDatabase;
 let managerId: string;
 beforeAll(async () => {
   database = await testDatabase();
   const { db } = database;
-  const datacenter = await db
-    .insertInto('datacenter')
-    .values({ name: 'dc', time_zone: 'UTC', hypervisor_type: 'simulated', hypervisor_endpoint: 'http://127.0.0.1:1' })
-    .returning('id')
-    .executeTakeFirstOrThrow();
-  const manager = await db
-    .insertInto('backup_manager')
-    .values({ datacenter_id: datacenter.id, type: 'avamar', name: 'a', max_concurrent_writes: 2 })
-    .returning('id')
-    .executeTakeFirstOrThrow();
-  managerId = manager.id;
+  managerId = await insertManager(db, await insertPlace(db), { type: 'avamar', name: 'a', max_concurrent_writes: 2 });
 });
 afterAll(() => database.drop());
 beforeEach(async () => {

@@ -1,22 +1,14 @@
 /** Restores that make a machine of their own: exactly one machine is left, and it is the restored one. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { markOf } from '../../../activities/hypervisors/mark.ts';
-import { restoringBeside } from './restoring-beside.ts';
-import { type Fault, startWorld, until, type World } from './world.ts';
+import { type restoringBeside, startWorldBeside } from './restoring-beside.ts';
+import { type Fault, until, type World } from './world.ts';
 
 let world: World;
 let veeam: ReturnType<typeof restoringBeside>;
-let managerId: string;
 let gold: string;
 beforeAll(async () => {
-  world = await startWorld({
-    plugin: (url) => {
-      veeam = restoringBeside(url);
-      return veeam.plugin;
-    },
-  });
-  managerId = await world.newManager('veeam-1', 'veeam');
-  gold = await world.newPolicy('VEEAM-GOLD', undefined, managerId);
+  ({ world, veeam, gold } = await startWorldBeside());
 });
 afterAll(() => world.stop());
 beforeEach(() => {

@@ -12,6 +12,7 @@ import type {
 import { ExternalSystemError } from '../../../activities/calls.ts';
 import type { BackupSchedule } from '../../../domain/schedules.ts';
 import { type Machine, linkToVCenter } from '../../../simulators/hypervisor/vcenter-link.ts';
+import { startWorld } from './world.ts';
 
 /** What a restore does, and what it says of it. */
 export interface RestoreManner {
@@ -166,4 +167,18 @@ export function restoringBeside(hypervisorUrl: string) {
       control.manner = { ...MANNER, ...manner };
     },
   };
+}
+
+/** A world with such a plugin in the place of Veeam's, a manager of it and a policy. */
+export async function startWorldBeside() {
+  let veeam: ReturnType<typeof restoringBeside> | undefined;
+  const world = await startWorld({
+    plugin: (url) => {
+      veeam = restoringBeside(url);
+      return veeam.plugin;
+    },
+  });
+  if (veeam === undefined) throw new Error('the world has not asked for the plugin');
+  const managerId = await world.newManager('veeam-1', 'veeam');
+  return { world, veeam, managerId, gold: await world.newPolicy('VEEAM-GOLD', undefined, managerId) };
 }

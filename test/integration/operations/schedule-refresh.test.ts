@@ -1,21 +1,14 @@
 /** Schedules that are applied again when their time has come, and the dates that are estimated from them. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { restoringBeside } from './restoring-beside.ts';
-import { startWorld, until, type World } from './world.ts';
+import { type restoringBeside, startWorldBeside } from './restoring-beside.ts';
+import { until, type World } from './world.ts';
 
 let world: World;
 let veeam: ReturnType<typeof restoringBeside>;
 let managerId: string;
 let gold: string;
 beforeAll(async () => {
-  world = await startWorld({
-    plugin: (url) => {
-      veeam = restoringBeside(url);
-      return veeam.plugin;
-    },
-  });
-  managerId = await world.newManager('veeam-1', 'veeam');
-  gold = await world.newPolicy('VEEAM-GOLD', undefined, managerId);
+  ({ world, veeam, managerId, gold } = await startWorldBeside());
 });
 afterAll(() => world.stop());
 beforeEach(() => {
