@@ -104,9 +104,7 @@ function avamarConsole(administration: AvamarAdministration): RealConsole {
   const get = async <T>(path: string): Promise<T> => (await atConsole('GET', path)) as T;
   const isOurs = (vm: ProtectedVm) => (thing: Thing) => thing.name.startsWith(`holdfast-${vm.id}-`);
   const vcenterOf = async (): Promise<{ cid: string; domain: string }> => {
-    const { content } = await get<{ content: { cid: string; domain: string }[] }>(
-      '/virtualcenters?domain=/&recursive=true',
-    );
+    const { content } = await get<{ content: { cid: string; domain: string }[] }>('/virtualcenters?domain=/');
     return content[0] ?? { cid: '', domain: '/' };
   };
   const cidOf = async (vm: ProtectedVm): Promise<string> => {

@@ -122,9 +122,10 @@ async function policyCheck(
 
 /** What keeps a list from being read or, for the vCenters, from being of use. */
 async function readable(rest: AvamarRest, context: CallContext, path: string, purpose: string): Promise<Problem[]> {
-  const query = { domain: '/', recursive: 'true' };
   try {
-    const first = await rest.items(context, { path, query, purpose, item: AnyItem, pageSize: 1 }).next();
+    const first = await rest
+      .items(context, { path, query: { domain: '/' }, purpose, item: AnyItem, pageSize: 1 })
+      .next();
     if (path !== '/virtualcenters' || first.done !== true) return [];
     return [{ code: 'NO_VCENTER', message: 'no vCenter is registered in it, so it sees no virtual machine' }];
   } catch (error) {

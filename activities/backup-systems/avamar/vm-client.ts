@@ -57,7 +57,7 @@ export async function vmEntity(
   if (vm.hypervisorRef === null) throw refused(`${vm.name} is not in the hypervisor, so Avamar cannot see it`);
   const entityId = `VirtualMachine:${vm.hypervisorRef}`;
   const vcenters: VCenter[] = [];
-  const list = { path: '/virtualcenters', query: { domain: '/', recursive: 'true' }, purpose: 'list its vCenters' };
+  const list = { path: '/virtualcenters', query: { domain: '/' }, purpose: 'list its vCenters' };
   for await (const vcenter of rest.items(context, { ...list, item: VCenter })) {
     if (!isRetiredDomain(vcenter.domain)) vcenters.push(vcenter);
   }

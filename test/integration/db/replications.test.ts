@@ -14,6 +14,7 @@ import {
 import { schedulingPolicies } from '../../../db/vm-schedules.ts';
 import type { SessionState } from '../../../domain/results.ts';
 import { type TestDatabase, testDatabase } from '../database.ts';
+import { insertManager, insertPlace, insertVm } from '../rows.ts';
 
 const MADE = new Date('2026-11-22T02:00:00Z');
 const minutesLater = (minutes: number) => new Date(MADE.getTime() + minutes * 60_000);
@@ -24,28 +25,9 @@ let owner: { readonly vmId: string; readonly enterpriseId: string; readonly mana
 beforeAll(async () => {
   database = await testDatabase();
   db = database.db;
-  const enterprise = await db
-    .insertInto('enterprise')
-    .values({ name: 'acme' })
-    .returning('id')
-    .executeTakeFirstOrThrow();
-  const datacenter = await db
-    .insertInto('datacenter')
-    .values({ name: 'dc', time_zone: 'UTC', hypervisor_type: 'simulated', hypervisor_endpoint: 'http://127.0.0.1:1' })
-    .returning('id')
-    .executeTakeFirstOrThrow();
-  const manager = await db
-    .insertInto('backup_manager')
-    .values({ datacenter_id: datacenter.id, type: 'avamar', name: 'a' })
-    .returning('id')
-    .executeTakeFirstOrThrow();
-  const hardware = { cpu: 1, memory_mib: 512, disks: '[]' };
-  const vm = await db
-    .insertInto('virtual_machine')
-    .values({ enterprise_id: enterprise.id, datacenter_id: datacenter.id, name: 'vm-1', ...hardware })
-    .returning('id')
-    .executeTakeFirstOrThrow();
-  owner = { vmId: vm.id, enterpriseId: enterprise.id, managerId: manager.id };
+  const place = await insertPlace(db);
+  const managerId = await insertManager(db, place, { type: 'avamar', name: 'a' });
+  owner = { vmId: await insertVm(db, place, 'vm-1'), enterpriseId: place.enterpriseId, managerId };
 });
 beforeEach(async () => {
   await db.deleteFrom('session').execute();
