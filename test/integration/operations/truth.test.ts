@@ -108,7 +108,7 @@ test('one backup that cannot be read does not keep other machines locked', async
   ]);
   expect(await world.ended(second.operationId)).toMatchObject({ state: 'SUCCEEDED' });
   expect(await world.ended(first.operationId)).toMatchObject({ state: 'SUCCEEDED' });
-});
+}, 90_000);
 
 test('a schedule that a lost run had begun to remove is put back by the recovery', async () => {
   const vmId = await world.deployed('truth-5', [gold]);
