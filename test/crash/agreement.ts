@@ -38,6 +38,7 @@ function disagreementsInAvamar(records: Records, avamar: AvamarState): string[] 
   return [
     ...schedulesIn(records, avamar, clients),
     ...sessionsIn(records, avamar, clients),
+    ...replicationsIn(records, avamar, clients),
     ...backupsIn(records, avamar, clients),
   ];
 }
@@ -148,7 +149,9 @@ function schedulesIn(
 /** The activities of a VM that somebody asked for, the oldest first. */
 function activitiesOf(records: Records, avamar: AvamarState): Activity[] {
   const cids = new Set(clientsOf(records, avamar).map((client) => client.id));
-  return avamar.activities.filter((activity) => cids.has(activity.cid) && activity.scheduleId === undefined);
+  return avamar.activities.filter(
+    ({ cid, kind, scheduleId }) => cids.has(cid) && kind !== 'replication' && scheduleId === undefined,
+  );
 }
 
 const SESSION_STATES: Readonly<Record<string, string>> = {
@@ -161,7 +164,7 @@ const RESULT_STATES: Readonly<Record<string, string>> = { WARNING: 'SUCCEEDED_WI
 function sessionsIn(records: Records, avamar: AvamarState, clients: readonly Client[]): string[] {
   const problems: string[] = [];
   const cids = new Set(clients.map((client) => client.id));
-  const activities = avamar.activities.filter((activity) => cids.has(activity.cid));
+  const activities = avamar.activities.filter(({ cid, kind }) => cids.has(cid) && kind !== 'replication');
   for (const activity of activities) {
     const sessions = records.sessions.filter((session) => session.vendor_session_id === activity.id);
     const state = activity.finished === undefined ? 'RUNNING' : (SESSION_STATES[activity.finished.state] ?? 'FAILED');
@@ -180,7 +183,7 @@ function sessionsIn(records: Records, avamar: AvamarState, clients: readonly Cli
     const status = RESULT_STATES[state] ?? (state === 'RUNNING' ? 'IN_PROGRESS' : state);
     if (result?.status !== status) problems.push(`the result of ${activity.id} is ${result?.status}, not ${status}`);
   }
-  for (const session of records.sessions) {
+  for (const session of records.sessions.filter(({ kind }) => kind !== 'REPLICATION')) {
     if (!activities.some((activity) => activity.id === session.vendor_session_id)) {
       problems.push(`session ${session.vendor_session_id} is not in the backup system`);
     }
@@ -195,14 +198,36 @@ function sessionsIn(records: Records, avamar: AvamarState, clients: readonly Cli
   return problems;
 }
 
+/** A run copies for each of its clients: that part is the session of the client's VM. */
+function replicationsIn(records: Records, { activities }: AvamarState, clients: readonly Client[]): string[] {
+  const cids = new Set(clients.map((client) => client.id));
+  const there = activities
+    .filter(({ cid, kind, parentId }) => cids.has(cid) && kind === 'replication' && parentId !== undefined)
+    .map(({ parentId, cid, finished }) => {
+      const state = finished === undefined ? 'RUNNING' : (SESSION_STATES[finished.state] ?? 'FAILED');
+      return `replication ${parentId}/${cid} ${state}`;
+    });
+  const here = records.sessions
+    .filter(({ kind }) => kind === 'REPLICATION')
+    .map((session) => `replication ${session.vendor_session_id} ${session.state}`);
+  return [
+    ...there.filter((one) => !here.includes(one)).map((one) => `${one} is not so here`),
+    ...here.filter((one) => !there.includes(one)).map((one) => `${one} is not so in the backup system`),
+  ];
+}
+
 function backupsIn(records: Records, avamar: AvamarState, clients: readonly Client[]): string[] {
   const cids = new Set(clients.map((client) => client.id));
-  const there = avamar.backups
-    .filter((backup) => cids.has(backup.cid))
-    .map((backup) => `${backup.cid}/${backup.labelNumber}`);
+  const local = avamar.backups.map(({ cid, labelNumber }) => ({ cid, labelNumber, location: 'Local' }));
+  const remote = avamar.copies.map(({ original: { cid }, labelNumber, destId: location }) => {
+    return { cid, labelNumber, location };
+  });
+  const there = [...local, ...remote]
+    .filter(({ cid }) => cids.has(cid))
+    .map(({ cid, labelNumber, location }) => `${cid}/${labelNumber} in ${location}`);
   const here = records.copies
     .filter((copy) => copy.state === 'LISTED')
-    .map((copy) => `${copy.vendor_vm_ref}/${copy.vendor_id}`);
+    .map((copy) => `${copy.vendor_vm_ref}/${copy.vendor_id} in ${copy.location}`);
   return [
     ...there.filter((id) => !here.includes(id)).map((id) => `the backup ${id} is not listed here`),
     ...here.filter((id) => !there.includes(id)).map((id) => `the backup ${id} is listed here and not there`),

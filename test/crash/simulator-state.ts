@@ -15,6 +15,7 @@ import type {
   Retention,
   Schedule,
 } from '../../simulators/avamar/state.ts';
+import type { Copy } from '../../simulators/avamar/replication-state.ts';
 import type { Allocation, Effect, Vm } from '../../simulators/hypervisor/inventory.ts';
 import type { Job, Point, RestoreSession, TaskSession } from '../../simulators/veeam/state.ts';
 
@@ -35,6 +36,8 @@ export interface AvamarState {
   readonly datasets: readonly Dataset[];
   readonly activities: readonly Activity[];
   readonly backups: readonly Backup[];
+  /** On other servers. */
+  readonly copies: readonly Copy[];
   /** The newest requests that were no reads, oldest first. */
   readonly audit: readonly AuditRecord[];
 }
@@ -74,6 +77,7 @@ export function simulatorState(dataDir: string): SimulatorState {
       datasets: valuesOf(avamar, 'datasets'),
       activities: valuesOf(avamar, 'activities'),
       backups: valuesOf(avamar, 'backups'),
+      copies: valuesOf(avamar, 'copies'),
       audit: valuesOf(avamar, 'audit'),
     },
     veeam: {

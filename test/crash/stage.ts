@@ -15,7 +15,7 @@ import pg from 'pg';
 import { embeddedUrlIfRunning } from '../../db/embedded.ts';
 import { type Answer, developmentClient, setUp } from '../acceptance/client.ts';
 import { freePorts, type Part, RunningSystem } from '../acceptance/running-system.ts';
-import { avamarConsole } from '../avamar-console.ts';
+import { avamarConsole, newDestination } from '../avamar-console.ts';
 import { Holds } from './holds.ts';
 import { type SimulatorState, simulatorState } from './simulator-state.ts';
 
@@ -64,6 +64,8 @@ export async function openStage(given: Readonly<Record<string, string>>) {
   const veeamTenant = await setUp(admin, system, 'veeam', 'veeam');
   const nightly = policy(veeamTenant.managerId, 'GOLD', 7, { subtype: 'DAILY' });
   await accepted(admin('PUT', `/v1/backup-policies/${veeamTenant.policyId}`, nightly));
+  const console = await avamarConsole(simulators.avamar);
+  await newDestination(console, 'lisbon');
   // By default two writes at a time: whole rounds would queue, and nobody would be where the fault shall strike.
   await pool.query('update backup_manager set max_concurrent_writes = 200');
   const { paths } = (await admin('GET', '/openapi.json')).body;
@@ -80,7 +82,7 @@ export async function openStage(given: Readonly<Record<string, string>>) {
     /** Whose machines Veeam protects. */
     veeamTenant,
     api: admin,
-    console: await avamarConsole(simulators.avamar),
+    console,
     /** What the simulated Veeam is told behind its clients' backs. */
     veeam: (method: string, path: string, body: unknown) => told(`${simulators.veeam}/_simulator${path}`, method, body),
     temporal: new Client({ connection }),
@@ -94,7 +96,7 @@ export async function openStage(given: Readonly<Record<string, string>>) {
     /** Sessions that begin from now on take so long. */
     async sessionsTake(seconds: number): Promise<void> {
       const pace = { backupSeconds: seconds, restoreSeconds: seconds, taskSeconds: 0.1 };
-      await told(`${simulators.avamar}/_simulator/settings`, 'POST', pace);
+      await told(`${simulators.avamar}/_simulator/settings`, 'POST', { ...pace, replicationSeconds: seconds });
       await told(`${simulators.veeam}/_simulator/settings`, 'POST', { ...pace, ...QUICK_VEEAM });
     },
 

@@ -27,7 +27,7 @@ export interface Before {
 /** What a verdict is about. */
 export interface Case {
   readonly machine: Machine;
-  readonly workflow: Pick<WorkflowPlan, 'kind' | 'after' | 'refused'>;
+  readonly workflow: Pick<WorkflowPlan, 'kind' | 'after' | 'refused' | 'replicates'>;
   readonly operationId: string;
   readonly before: Before;
   readonly consequence: Consequence;
@@ -191,7 +191,11 @@ function repeatedInBackupSystem(trial: Case, succeeded: boolean, records: Record
   const sessions = ['BACKUP', 'RESTORE', 'SCHEDULED_BACKUP'].includes(workflow.kind) ? 1 : 0;
   if (begun > sessions) problems.push(`twice: ${begun} sessions were begun`);
   if (succeeded && begun < sessions) problems.push('it succeeded without a session');
-  const session = records.sessions.findLast((one) => one.operation_id === trial.operationId);
+  const own = records.sessions.filter((one) => one.operation_id === trial.operationId);
+  const copying = own.filter(({ kind }) => kind === 'REPLICATION').length;
+  if (copying > 1) problems.push(`twice: ${copying} replications were begun`);
+  if (workflow.replicates === true && succeeded && copying === 0) problems.push('it succeeded without a replication');
+  const session = own.findLast(({ kind }) => kind !== 'REPLICATION');
   const sessionSucceeded = session?.state === 'SUCCEEDED' || session?.state === 'WARNING';
   if (sessions === 1 && session !== undefined && sessionSucceeded !== succeeded) {
     problems.push(`its session is ${session.state}`);

@@ -54,6 +54,8 @@ export interface WorkflowPlan {
   readonly begins?: (stage: Stage, machine: Machine) => Promise<void>;
   /** Makes its story fail, so that it rolls back. */
   readonly refused?: (machine: Machine) => Omit<RequestHold, 'when'>;
+  /** The backup that it makes is to be copied. */
+  readonly replicates?: true;
   /** What the machine is once it has succeeded. */
   readonly after: (machine: Machine) => Partial<Expected>;
 }
@@ -188,6 +190,26 @@ export function workflowPlans(disks: boolean): WorkflowPlan[] {
         { name: 'REQUEST_BACKUP', effects: ({ cid }) => [onAvamar('POST', `/clients/${cid}/backup$`)] },
         WATCH,
         RECORD,
+      ],
+      after: () => ({}),
+    },
+    {
+      name: 'backupVm with replication',
+      kind: 'BACKUP',
+      condition: 'ON',
+      replicates: true,
+      request: (_stage, { id }) => ({
+        method: 'POST',
+        path: `/v1/virtual-machines/${id}/backup`,
+        body: { replication: true },
+      }),
+      steps: [
+        RECORD,
+        {
+          name: 'REPLICATE',
+          effects: ({ id }) => [onAvamar('POST', '/replication/groups$', `holdfast-${id}-replicate-`)],
+          afterSession: true,
+        },
       ],
       after: () => ({}),
     },
