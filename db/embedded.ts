@@ -5,8 +5,9 @@
  * Beside the data folder `pg` lie `pg.password` (0600), `pg.state.json` (port and owner) and `pg.log`.
  * @module
  */
+import { randomInt } from 'node:crypto';
 import * as fs from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
+import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, DatabaseError } from 'pg';
@@ -44,13 +45,19 @@ export interface EmbeddedPostgres {
   kill(): void;
 }
 
+/**
+ * Where ports are looked for: below those that systems give to outgoing connections, which may take one in the moment
+ * before it is listened on, or while what listened on it is started again.
+ */
+const PORTS = { from: 10_240, to: 32_768 };
+
 /** A TCP port on 127.0.0.1 that nobody listened on a moment ago. */
 export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((done, failed) => server.once('error', failed).listen(0, '127.0.0.1', done));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((done) => server.close(done));
-  return port;
+  for (let tries = 0; tries < 100; tries += 1) {
+    const port = randomInt(PORTS.from, PORTS.to);
+    if (await isPortFree(port)) return port;
+  }
+  throw new Error(`no port is free between ${PORTS.from} and ${PORTS.to}`);
 }
 
 /** Whether a TCP port on a local address can be listened on. */

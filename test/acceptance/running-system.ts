@@ -26,7 +26,9 @@ export interface Ports {
 
 /** Ports that are free now. */
 export async function freePorts(): Promise<Ports> {
-  const [api, temporal, ui, hypervisor, avamar, veeam] = await Promise.all(Array.from({ length: 6 }, () => freePort()));
+  const found = new Set<number>();
+  while (found.size < 6) found.add(await freePort());
+  const [api, temporal, ui, hypervisor, avamar, veeam] = found;
   if (!api || !temporal || !ui || !hypervisor || !avamar || !veeam) throw new Error('no free ports');
   return { api, temporal, ui, hypervisor, avamar, veeam };
 }
