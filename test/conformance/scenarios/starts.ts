@@ -166,7 +166,15 @@ export const STARTS: readonly Scenario[] = [
     async begin(world, type) {
       await firstReplication(world, type);
       const one = await scheduled(world, type, 'replicated');
-      const [it, another] = [await backedUp(world, one), await backedUp(world, one)];
+      const it = await backedUp(world, one);
+      // Vendors choose what to copy by its time: a backup of the same moment would be copied with it.
+      const later = it.createdAt.getTime() + 5_000;
+      await until(
+        world,
+        () => world.connect().serverTime(openContext()),
+        (now) => now.getTime() >= later,
+      );
+      const another = await backedUp(world, one);
       const { vendorVmRef, vendorBackupId } = it;
       let since: Date | undefined;
       let sessionId: string | undefined;

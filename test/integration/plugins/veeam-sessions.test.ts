@@ -193,7 +193,9 @@ describe('restore points', () => {
       name: expect.stringContaining('points-1'),
     });
     const expiresAt = new Date((listed as ResultReport).createdAt.getTime() + 7 * 86_400_000);
-    expect(listed?.copies).toEqual([{ location: 'Local', vendorId: vendorBackupId, expiresAt, expiryEstimated: true }]);
+    expect(listed?.copies).toEqual([
+      { location: 'Local', locationName: null, vendorId: vendorBackupId, expiresAt, expiryEstimated: true },
+    ]);
     expect(await veeam.result(context, vm, vendorBackupId as string)).toEqual(listed);
     const unscheduled = await veeam.result(context, { ...vm, schedule: null }, vendorBackupId as string);
     expect(unscheduled?.copies[0]).toMatchObject({ expiresAt: null, expiryEstimated: true });
