@@ -3,7 +3,7 @@
  * @module
  */
 import { recordEvent } from '../db/events.ts';
-import { managersOfSystem, policyCodesOf, storeCheck } from '../db/manager-checks.ts';
+import { managersOfSystem, policiesToCheck, storeCheck } from '../db/manager-checks.ts';
 import type { StoredCheck } from '../db/columns.ts';
 import type { PeriodicActivities } from '../workflows/contract.ts';
 import type { Dependencies } from './dependencies.ts';
@@ -47,7 +47,10 @@ async function look(deps: Dependencies, managerId: string) {
     const manager = await deps.managers.connect(managerId);
     name = manager.name;
     identity = manager.identity;
-    const check = await manager.system.check(readOnlyCall(), await policyCodesOf(deps.db, managerId));
+    const policies = await policiesToCheck(deps.db, managerId);
+    const codes = policies.map(({ code }) => code);
+    const copied = policies.filter(({ replication }) => replication).map(({ code }) => code);
+    const check = await manager.system.check(readOnlyCall(), codes, copied);
     return { check, name, identity };
   } catch (error) {
     const { code, message } = describeError(error);

@@ -2,7 +2,7 @@
  * What comes after a session: write down what it left.
  * @module
  */
-import { recordListedBackup } from '../db/results.ts';
+import { listBegins, noteUnseen, recordListedBackup } from '../db/results.ts';
 import { type SessionRow, sessionOfOperation } from '../db/sessions.ts';
 import { certainSchedules } from '../db/vm-schedules.ts';
 import { sessionSucceeded } from '../domain/results.ts';
@@ -63,7 +63,10 @@ export async function recordBackupOf(
   return true;
 }
 
-/** Writes down all backups that the backup system lists of these VMs. @param vms whose they are, by vendor reference. */
+/**
+ * Writes down all backups that the backup system lists of these VMs, and notes those that it does not list any more.
+ * @param vms whose they are, by vendor reference.
+ */
 export async function recordListedBackups(
   deps: Dependencies,
   manager: ConnectedManager,
@@ -71,10 +74,13 @@ export async function recordListedBackups(
   listed: readonly ListedVm[],
   vms: ReadonlyMap<string, { readonly vmId: string; readonly enterpriseId: string }>,
 ): Promise<void> {
+  const begun = await listBegins(deps.db);
   for await (const backup of manager.system.listResults(call, listed, new Date(0))) {
     const vm = vms.get(backup.vendorVmRef);
     if (vm === undefined) continue;
     const owner = { vmId: vm.vmId, enterpriseId: vm.enterpriseId, managerId: manager.id };
     await deps.db.transaction().execute((trx) => recordListedBackup(trx, owner, backup, null));
   }
+  const refs = listed.map(({ vendorVmRef }) => vendorVmRef);
+  await noteUnseen(deps.db, manager.id, refs, begun);
 }

@@ -14,7 +14,7 @@ import {
 } from '../db/intents.ts';
 import { rememberReference } from '../db/operation-context.ts';
 import { setOutcomeKnown } from '../db/operations.ts';
-import { copyById } from '../db/results.ts';
+import { copyById, noteGone } from '../db/results.ts';
 import { otherSessions, recordSession, type SessionRow, sessionOfOperation } from '../db/sessions.ts';
 import { markManagerUsed } from '../db/watches.ts';
 import { HoldfastError } from '../domain/errors.ts';
@@ -70,9 +70,17 @@ export function requestActivities(deps: Dependencies): Pick<StepActivities, 'req
         return requestSession(deps, attempt, input, {
           kind: 'RESTORE',
           copy,
-          send: (manager, vm, call) => {
-            if (row.state === 'LISTED') return manager.system.startRestore(call, vm, copy);
-            throw new HoldfastError('BACKUP_STATUS_FOR_RESTORE', 'the copy to restore is not listed any more');
+          send: async (manager, vm, call) => {
+            if (row.state !== 'LISTED') {
+              throw new HoldfastError('BACKUP_STATUS_FOR_RESTORE', 'the copy to restore is not listed any more');
+            }
+            try {
+              return await manager.system.startRestore(call, vm, copy);
+            } catch (error) {
+              // It may be gone: the next check says so, and until then others are chosen before it.
+              if (error instanceof ExternalSystemError && error.kind === 'REFUSED') await noteGone(deps.db, row.id);
+              throw error;
+            }
           },
         });
       }),

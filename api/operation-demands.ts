@@ -9,7 +9,7 @@ import { leftoversOf, operationToClean } from '../db/cleanup.ts';
 import { certainly, existingSchedules, managersKnowing } from '../db/operation-context.ts';
 import { schedulesToReckonWith } from '../db/vm-schedules.ts';
 import { lockAllowedPolicies } from '../db/backup-policies.ts';
-import { restorableCopies } from '../db/results.ts';
+import { copyById, restorableCopies } from '../db/results.ts';
 import type { LockedVm } from '../db/virtual-machines.ts';
 import { HoldfastError } from '../domain/errors.ts';
 import type { PlannedStep } from '../domain/plan.ts';
@@ -186,6 +186,10 @@ export async function restoreDemand(
   body: RestoreBody,
 ): Promise<Demand> {
   const copies = await restorableCopies(trx, resultId);
+  if (body.copyId !== undefined && (await copyById(trx, body.copyId))?.result_id !== resultId) {
+    const detail = 'This backup has no such copy; its copies are in the backup result.';
+    throw new HoldfastError('INVALID_REQUEST', detail, {}, [{ pointer: '/copyId', detail, code: 'INVALID_REQUEST' }]);
+  }
   const copy = body.copyId === undefined ? copies[0] : copies.find((candidate) => candidate.id === body.copyId);
   if (copy === undefined) {
     throw new HoldfastError(

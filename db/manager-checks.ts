@@ -6,15 +6,14 @@ import { sql } from 'kysely';
 import type { StoredCheck } from './columns.ts';
 import type { Queryable } from './connect.ts';
 
-/** The codes of the manager's policies. */
-export async function policyCodesOf(db: Queryable, managerId: string): Promise<string[]> {
-  const rows = await db
+/** The manager's policies: their codes, and whether their backups are copied. */
+export function policiesToCheck(db: Queryable, managerId: string): Promise<{ code: string; replication: boolean }[]> {
+  return db
     .selectFrom('backup_policy')
-    .select('code')
+    .select(['code', 'replication'])
     .where('manager_id', '=', managerId)
     .orderBy('code')
     .execute();
-  return rows.map((row) => row.code);
 }
 
 /** Stores a check. The first identity that is seen stays: another one later means another system. */

@@ -70,11 +70,49 @@ export async function recordListedBackup(
           // It is listed, so an absence that was believed is taken back.
           state: 'LISTED',
           absent_checks: 0,
+          listed_at: sql<Date>`now()`,
+          unseen_at: null,
         }),
       )
       .execute();
   }
   return id;
+}
+
+/** The database's clock, before a list of backups is read. */
+export async function listBegins(db: Queryable): Promise<Date> {
+  const { now } = await db.selectNoFrom(sql<Date>`clock_timestamp()`.as('now')).executeTakeFirstOrThrow();
+  return now;
+}
+
+/**
+ * Notes the copies that a whole list of their VMs' backups did not show. That alone makes none absent, as a list may move
+ * while it is read: the next check looks for them first.
+ * @param vendorVmRefs the VMs of which all backups were listed since that moment.
+ */
+export async function noteUnseen(
+  db: Queryable,
+  managerId: string,
+  vendorVmRefs: readonly string[],
+  since: Date,
+): Promise<void> {
+  if (vendorVmRefs.length === 0) return;
+  await db
+    .updateTable('result_copy as c')
+    .from('backup_result as r')
+    .set({ unseen_at: sql<Date>`now()` })
+    .whereRef('r.id', '=', 'c.result_id')
+    .where('r.manager_id', '=', managerId)
+    .where('c.vendor_vm_ref', 'in', vendorVmRefs)
+    .where('c.state', '=', 'LISTED')
+    .where('c.listed_at', '<', since)
+    .where('c.absent_checks', '=', 0)
+    .execute();
+}
+
+/** Notes that the backup system said of a copy that it is not there. */
+export async function noteGone(db: Queryable, copyId: string): Promise<void> {
+  await db.updateTable('result_copy').set({ unseen_at: sql<Date>`now()` }).where('id', '=', copyId).execute();
 }
 
 /** The dates of a copy that is known already: where nothing is known to estimate from, what is there stays. */
@@ -153,7 +191,10 @@ export function resultById(db: Queryable, id: string): Promise<BackupResultRow |
   return db.selectFrom('backup_result').selectAll().where('id', '=', id).executeTakeFirst();
 }
 
-/** The copies of a backup that can be restored, local ones first; none while it is not finished or has failed. */
+/**
+ * The copies of a backup that can be restored: those that the last list showed before others, local ones first. None
+ * while it is not finished or has failed.
+ */
 export function restorableCopies(db: Queryable, resultId: string) {
   return db
     .selectFrom('result_copy as c')
@@ -163,6 +204,7 @@ export function restorableCopies(db: Queryable, resultId: string) {
     .where('c.result_id', '=', resultId)
     .where('c.state', '=', 'LISTED')
     .where('r.status', 'in', ['SUCCEEDED', 'SUCCEEDED_WITH_WARNING'])
+    .orderBy(sql`c.unseen_at is not null`)
     .orderBy(sql`c.location = 'Local' desc`)
     .orderBy('c.id')
     .execute();
@@ -210,7 +252,9 @@ export async function copiesToCheck(
       eb.or([
         eb('c.last_checked_at', 'is', null),
         eb('c.last_checked_at', '<', ago(options.sweepAgainMs)),
-        // One that was missed is looked for again with the next check: until then it is offered for a restore.
+        // One that a list did not show, or that was missed, is looked for with the next check: until then it is offered
+        // for a restore.
+        eb('c.unseen_at', '>', sql<Date>`c.last_checked_at`),
         eb.and([eb('c.absent_checks', '>', 0), eb('c.last_checked_at', '<', ago(options.dueAgainMs))]),
       ]),
     )
@@ -240,6 +284,7 @@ export async function recordCheck(db: Queryable, copy: CheckedCopy, listed: bool
       absent_checks: after.absentChecks,
       overdue: after.overdue,
       last_checked_at: sql<Date>`now()`,
+      ...(listed ? { unseen_at: null } : {}),
     })
     .where('id', '=', copy.id)
     .execute();

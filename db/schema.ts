@@ -246,11 +246,13 @@ export interface ResultCopyTable {
   expiry_estimated: Generated<boolean>;
   id: Generated<string>;
   last_checked_at: Timestamp | null;
+  listed_at: DefaultTimestamp;
   location: string;
   location_name: string | null;
   overdue: Generated<boolean>;
   result_id: string;
   state: Defaulted<CopyState>;
+  unseen_at: Timestamp | null;
   vendor_id: string;
   vendor_vm_ref: string;
 }

@@ -140,8 +140,11 @@ export interface CopyRef {
 
 /** @throws ExternalSystemError from every method. */
 export interface BackupSystem {
-  /** Looks whether the backup system can be used: reachable, version, rights, clock, and the policies' codes. */
-  check(context: CallContext, policyCodes: readonly string[]): Promise<StoredCheck>;
+  /**
+   * Looks whether the backup system can be used: reachable, version, rights, clock, and the policies' codes.
+   * @param copied the codes of policies whose backups are to be copied to another system.
+   */
+  check(context: CallContext, policyCodes: readonly string[], copied?: readonly string[]): Promise<StoredCheck>;
   /** The backup system's own clock. */
   serverTime(context: CallContext): Promise<Date>;
   /**

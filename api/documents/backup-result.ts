@@ -47,7 +47,8 @@ export const BackupResult = z
     restorable: z.boolean().describe('Whether it is finished and a copy is still listed.'),
     replication: z.boolean().describe('Whether it is to be copied to another system.'),
     lastReplication: Replication.nullable().describe(
-      'The replication that concerns it: the first one that succeeded since it was made, else the newest.',
+      'The replication that concerns it: the first one that succeeded since it was made, else the newest. ' +
+        'null: none has begun; where one was asked for with the backup, the operation says why.',
     ),
     sizeBytes: z.number().nullable(),
     message: z.string().nullable(),

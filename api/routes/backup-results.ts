@@ -58,7 +58,11 @@ const restores = createRoute({
 });
 
 const RestoreOptions = z
-  .strictObject({ copyId: Id.optional().describe('May be left out: a copy that is listed is chosen.') })
+  .strictObject({
+    copyId: Id.optional().describe(
+      'May be left out: a copy that is listed is chosen, one that the last look showed before others, the local one first.',
+    ),
+  })
   .meta({ id: 'RestoreOptions' });
 
 const restore = createRoute({

@@ -7,6 +7,7 @@ import type { StoredCheck } from '../../../db/columns.ts';
 import { type CallContext, ExternalSystemError } from '../../calls.ts';
 import { clockSkewSeconds } from '../clock-skew.ts';
 import type { AvamarConfig } from './config.ts';
+import { plannedReplication } from './replication-target.ts';
 import type { AvamarRest } from './rest.ts';
 import { groupsCalled, obstacleOf, pathOf } from './standing-groups.ts';
 
@@ -52,6 +53,7 @@ export async function check(
   now: () => Date,
   context: CallContext,
   policyCodes: readonly string[],
+  copied: readonly string[],
 ): Promise<StoredCheck> {
   const problems: Problem[] = [];
   const policies: PolicyCheck[] = [];
@@ -79,7 +81,12 @@ export async function check(
     }
     for (const { path, purpose } of NEEDED) problems.push(...(await readable(rest, context, path, purpose)));
     if (isUsable(problems)) {
-      for (const code of policyCodes) policies.push(await policyCheck(rest, config, context, code));
+      const obstacle = copied.length === 0 ? undefined : await replicationObstacle(rest, config, context);
+      for (const code of policyCodes) {
+        const served = await policyCheck(rest, config, context, code);
+        const isKept = obstacle !== undefined && copied.includes(code);
+        policies.push(isKept ? { code, ok: false, message: obstacle } : served);
+      }
     }
   } catch (error) {
     if (!(error instanceof ExternalSystemError)) throw error;
@@ -118,6 +125,21 @@ async function policyCheck(
   if (obstacle !== undefined) return { code, ok: false, message: `${leaving}: ${obstacle}` };
   const message = `${leaving}, its virtual machines join the group ${pathOf(group)}; else they get groups of their own`;
   return { code, ok: true, message };
+}
+
+/** What keeps backups from being copied; `undefined`: nothing. */
+async function replicationObstacle(
+  rest: AvamarRest,
+  config: AvamarConfig,
+  context: CallContext,
+): Promise<string | undefined> {
+  try {
+    await plannedReplication(rest, config, context);
+    return undefined;
+  } catch (error) {
+    if (error instanceof ExternalSystemError && error.kind === 'REFUSED') return error.message;
+    throw error;
+  }
 }
 
 /** What keeps a list from being read or, for the vCenters, from being of use. */

@@ -54,7 +54,7 @@ export function avamarPlugin(options: { readonly clock: () => Date; readonly con
 function avamarSystem({ rest, activities }: Server, config: AvamarConfig, clock: () => Date): BackupSystem {
   return {
     quietPeriodMs: QUIET_PERIOD_MS,
-    check: (context, policyCodes) => check(rest, config, clock, context, policyCodes),
+    check: (context, policyCodes, copied = []) => check(rest, config, clock, context, policyCodes, copied),
     serverTime: (context) => serverTime(rest, context),
     applySchedule: (context, vm, schedule, previous) => applySchedule(rest, config, context, vm, schedule, previous),
     removeSchedule: (context, vm, ref) => removeSchedule(rest, config, context, vm, ref),

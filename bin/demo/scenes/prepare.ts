@@ -128,13 +128,14 @@ async function thePolicy(
       },
     ],
   };
+  const when = time === 'define_in_vm' ? 'a time of the machine’s own' : time;
   const path = `/v1/datacenters/${datacenter.id}/backup-policies`;
   const find = async () => (await admin.list(path, PolicyDocument)).find((one) => one.code === code);
   const { thing, made } = await findOrMake(find, () => admin.post(path, json, PolicyDocument));
   rows.push([
     'backup policy',
     code,
-    `${subtype} at ${time}${days === undefined ? '' : ` on ${days.join(', ')}`}`,
+    `${subtype} at ${when}${days === undefined ? '' : ` on ${days.join(', ')}`}`,
     made,
   ]);
   if (isDeepStrictEqual(thing, { ...thing, ...json })) return thing;
@@ -149,7 +150,7 @@ async function thePolicy(
   if (refusal !== undefined) {
     screen.aside(`${code} stays as it was made: ${refusal.problem.detail} (give it another code, or npm run reset)`);
   }
-  const as = refusal === undefined ? `${subtype} at ${time}` : 'as it was made, not as the inventory says';
+  const as = refusal === undefined ? `${subtype} at ${when}` : 'as it was made, not as the inventory says';
   rows.push(['backup policy', code, as, made]);
   return changed;
 }

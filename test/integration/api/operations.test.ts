@@ -266,6 +266,8 @@ test('a restore hangs under its backup', async () => {
   const running = await api.send(enterprise.user, 'POST', path);
   expect([running.status, running.body.code]).toEqual([409, 'BACKUP_RESTORE_VM_MUST_BE_POWERED_OFF']);
   await api.setState(vm.id, 'OFF');
+  const other = await api.send(enterprise.user, 'POST', path, { body: { copyId: crypto.randomUUID() } });
+  expect([other.status, other.body.errors]).toMatchObject([422, [{ pointer: '/copyId' }]]);
   const operation = await api.expectStatus(202, enterprise.user, 'POST', path);
   expect(operation).toMatchObject({ kind: 'RESTORE', request: { resultId: result } });
   expect(operation.links.backupResult).toBe(`/v1/backup-results/${result}`);

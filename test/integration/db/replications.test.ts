@@ -1,7 +1,7 @@
 /** Replications in the record: sessions that lock nothing, and the one that a backup result shows. */
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import type { Database } from '../../../db/connect.ts';
-import { recordListedBackup } from '../../../db/results.ts';
+import { listBegins, noteUnseen, recordListedBackup, restorableCopies } from '../../../db/results.ts';
 import { resultView } from '../../../db/result-list.ts';
 import {
   recordSession,
@@ -131,6 +131,26 @@ test('a replication that was seen before its operation could record it belongs t
   });
   expect(given).toMatchObject({ id: seen.id, operation_id: operation.id, result_id: id, state: 'SUCCEEDED' });
   expect(await sessionsToNotify(db, owner.managerId)).toEqual([]);
+});
+
+test('a copy that the last list did not show is restored only when there is no other', async () => {
+  const copy = { locationName: null, expiresAt: null, expiryEstimated: false };
+  const local = { ...copy, location: 'Local', vendorId: '1' };
+  const remote = { ...copy, location: 'lisbon', vendorId: '101' };
+  const listed = { vendorBackupId: 'client-1/1', vendorVmRef: 'client-1', name: '1', createdAt: MADE, sizeBytes: 1 };
+  const id = await recordListedBackup(db, owner, { ...listed, copies: [local, remote] }, null);
+  const places = async () => (await restorableCopies(db, id)).map(({ location }) => location);
+  expect(await places()).toEqual(['Local', 'lisbon']);
+
+  const begun = await listBegins(db);
+  await recordListedBackup(db, owner, { ...listed, copies: [remote] }, null);
+  await noteUnseen(db, owner.managerId, ['another-client'], begun);
+  expect(await places()).toEqual(['Local', 'lisbon']);
+  await noteUnseen(db, owner.managerId, ['client-1'], begun);
+  expect(await places()).toEqual(['lisbon', 'Local']);
+
+  await recordListedBackup(db, owner, { ...listed, copies: [local, remote] }, null);
+  expect(await places()).toEqual(['Local', 'lisbon']);
 });
 
 test('a schedule of the backup system leads to the policy that it serves', async () => {

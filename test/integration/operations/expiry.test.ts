@@ -87,6 +87,20 @@ test('a copy that is gone before its time is MISSING, with a warning', async () 
   expect(await events('MISSING')).toMatchObject([{ severity: 'WARN' }]);
 });
 
+test('a copy that the list of backups does not show any more is looked for with the next check, not with the next sweep', async () => {
+  const { vendor_vm_ref: client, vendor_id: label } = await copy();
+  await world.db.updateTable('result_copy').set({ last_checked_at: new Date() }).execute();
+  await checkNow();
+  expect(await copy()).toMatchObject({ unseen_at: null, absent_checks: 0 });
+  await world.avamar('DELETE', `/clients/${client}/backups/${label}/delete`);
+  await until('the list does not show it', copy, (row) => row.unseen_at !== null);
+  await checkNow();
+  expect(await copy()).toMatchObject({ state: 'LISTED', absent_checks: 1 });
+  await check();
+  expect(await copy()).toMatchObject({ state: 'MISSING' });
+  expect(await events('MISSING')).toMatchObject([{ severity: 'WARN' }]);
+});
+
 test('nothing expires while another backup system answers at the endpoint', async () => {
   await pass({ gone: true });
   await world.db

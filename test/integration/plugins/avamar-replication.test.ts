@@ -120,6 +120,14 @@ describe('a policy with replication', () => {
     }
   });
 
+  test('is told by a check when it is not decided where to; other policies are served all the same', async () => {
+    const unknown = configured({ destination: 'nowhere' });
+    const [copied, plain] = (await unknown.check(context, ['COPIED', 'PLAIN'], ['COPIED'])).policies;
+    expect(copied).toMatchObject({ code: 'COPIED', ok: false, message: expect.stringContaining('nowhere') });
+    expect(plain).toMatchObject({ code: 'PLAIN', ok: true });
+    expect((await avamar.check(context, ['COPIED'], ['COPIED'])).policies).toMatchObject([{ ok: true }]);
+  });
+
   test('follows a VM that has become another client', async () => {
     const vm = await world.deploy('followed');
     const ref = await avamar.applySchedule(context, vm, REPLICATED, undefined);
