@@ -50,7 +50,7 @@ async function told(operationId: string) {
     if (event.activityTaskTimedOutEventAttributes) timedOut.push('activity');
     const lost = event.workflowTaskTimedOutEventAttributes;
     // One that waited in the queue of the stopped worker alone was begun by nobody; another gets it.
-    if (lost && lost.timeoutType !== SCHEDULE_TO_START) timedOut.push('workflow task');
+    if (lost && Number(lost.timeoutType) !== SCHEDULE_TO_START) timedOut.push('workflow task');
   }
   return { repeated, timedOut };
 }
