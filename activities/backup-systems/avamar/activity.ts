@@ -111,7 +111,9 @@ export function replicationFor(run: Activity, cid: string): AvamarSession | unde
 /** A client may have several parts: it is done when all are, and no better than the worst. */
 const WORST_FIRST: readonly SessionState[] = ['RUNNING', 'FAILED', 'CANCELLED', 'WARNING', 'SUCCEEDED'];
 
+/** @returns `undefined` when the state of a part tells nothing: then what the run says is all that is known. */
 function decidingPart(parts: readonly Work[]): Work | undefined {
+  if (parts.some((part) => sessionState(part.state) === 'UNKNOWN')) return undefined;
   return WORST_FIRST.map((state) => parts.find((part) => sessionState(part.state) === state)).find((part) => part);
 }
 
@@ -125,6 +127,11 @@ export function activityIdOf(vendorSessionId: string): string {
   return vendorSessionId.split('/', 1)[0] ?? vendorSessionId;
 }
 
+/** The client of a replication's session; `undefined` for a session of another kind. */
+export function clientIdOf(vendorSessionId: string): string | undefined {
+  return vendorSessionId.slice(activityIdOf(vendorSessionId).length + 1) || undefined;
+}
+
 const searchable = ({ targetCid, user, groupId, canceling }: Work) => ({
   targetCid: targetCid || undefined,
   user: user || undefined,
@@ -133,8 +140,8 @@ const searchable = ({ targetCid, user, groupId, canceling }: Work) => ({
 });
 
 function beginning({ queuedDate, activatedDate, scheduledDate }: Work): Date | undefined {
-  const began = queuedDate ?? activatedDate ?? scheduledDate;
-  return began ? new Date(began) : undefined;
+  const began = new Date(queuedDate || activatedDate || scheduledDate || NaN);
+  return Number.isNaN(began.getTime()) ? undefined : began;
 }
 
 type Outcome = Pick<SessionReport, 'state' | 'progress' | 'endedAt' | 'sizeBytes' | 'message'>;

@@ -11,7 +11,7 @@ import type { AvamarConfig } from './config.ts';
 import { SCHEDULES, type Schedule, type Wanted } from './kinds.ts';
 import { namePrefix } from './names.ts';
 import { ensureThing, isThere, type Kind, removeThing, thingsNamed } from './named-things.ts';
-import { isAbsent, refused } from './refusal.ts';
+import { refused } from './refusal.ts';
 import { ensureDestination, type ReplicationPlan } from './replication-target.ts';
 import type { AvamarRest } from './rest.ts';
 import { sessionState } from './states.ts';
@@ -43,16 +43,21 @@ export const REPLICATION_GROUPS: Kind<ReplicationGroup> = {
   thing: ReplicationGroup,
 };
 
-/** The clients that a group copies for, as far as it names them; none when it is gone or may not be read. */
-export async function groupMembers(rest: AvamarRest, context: CallContext, groupId: string): Promise<string[]> {
-  const path = `/replication/groups/${encodeURIComponent(groupId)}`;
-  const call = { method: 'GET', path, purpose: 'look at a replication group', answer: ReplicationGroup } as const;
+/** The clients that each group copies for, as far as it names them, by its id; none when they may not be read. */
+export async function allMembers(
+  rest: AvamarRest,
+  context: CallContext,
+): Promise<ReadonlyMap<string, readonly string[]>> {
+  const { path, thing: item } = REPLICATION_GROUPS;
+  const found = new Map<string, readonly string[]>();
   try {
-    return (await rest.read(context, call)).body.members ?? [];
+    for await (const { id, members } of rest.items(context, { path, purpose: 'list its replication groups', item })) {
+      found.set(id, members ?? []);
+    }
   } catch (error) {
-    if (isAbsent(error) || (error instanceof ExternalSystemError && error.status === 403)) return [];
-    throw error;
+    if (!(error instanceof ExternalSystemError) || error.status !== 403) throw error;
   }
+  return found;
 }
 
 /** The group that copies a VM's backups by schedule, as it was made. */
