@@ -146,7 +146,8 @@ export async function groupForOnce(
   plan: ReplicationPlan,
 ): Promise<ReplicationGroup> {
   const prefix = oncePrefix(config, vmId);
-  const name = `${prefix}${backup.labelNumber}`;
+  // With its client: the numbers of one begin anew with the next, when the VM is deployed again.
+  const name = `${prefix}${backup.cid}-${backup.labelNumber}`;
   const found = await thingsNamed(rest, context, REPLICATION_GROUPS, prefix);
   const destinationServerId = await ensureDestination(rest, context, plan);
   const { id: scheduleId } = await onDemandSchedule(rest, config, context);

@@ -256,6 +256,26 @@ describe('a replication on demand', () => {
     }
   });
 
+  test('of a VM that was deployed again does not wait for that of its old client’s backup of the same number', async () => {
+    const vm = await world.deploy('twice');
+    const backUp = async (machine: typeof vm) => {
+      const started = await avamar.startBackup(context, machine, { retentionDays: 7, disks: null });
+      const { vendorBackupId } = await ended(avamar, context, started.vendorSessionId);
+      return { vendorVmRef: started.vendorVmRef, vendorBackupId: vendorBackupId ?? '' };
+    };
+    const since = await avamar.serverTime(context);
+    const before = await backUp(vm);
+    await world.settings({ replicationSeconds: 1_000 });
+    await avamar.startReplication(context, vm, { ...before, since });
+    const now = { ...(await world.redeploy(vm)), vendorRefs: [before.vendorVmRef] };
+    const after = await backUp(now);
+    expect(after.vendorBackupId.split('/')[1]).toBe(before.vendorBackupId.split('/')[1]);
+    const begun = await avamar.startReplication(context, now, { ...after, since });
+    await world.settings({ replicationSeconds: 0.2 });
+    expect(begun.vendorVmRef).toBe(after.vendorVmRef);
+    expect((await groupsOf(vm.id)).map(({ members }) => members)).toEqual([[before.vendorVmRef], [after.vendorVmRef]]);
+  });
+
   test('of a backup that is gone is refused before anything is made', async () => {
     const { vm, cid } = await backedUp('gone', 1);
     const asking = openContext();
