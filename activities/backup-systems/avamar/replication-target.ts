@@ -124,7 +124,10 @@ export async function ensureDestination(
 
 /** A refusal may repeat what it refuses: the values of the flags are secret, and so is an answer that holds one. */
 function withoutValues(error: ExternalSystemError, values: readonly string[]): ExternalSystemError {
-  const hide = (text: string): string => values.reduce((shown, value) => shown.replaceAll(value, '[secret]'), text);
+  // Also as it was sent; the longest first, since one may begin with another.
+  const forms = values.flatMap((value) => [value, JSON.stringify(value).slice(1, -1)]);
+  const longestFirst = forms.toSorted((a, b) => b.length - a.length);
+  const hide = (text: string): string => longestFirst.reduce((shown, form) => shown.replaceAll(form, '[secret]'), text);
   const { kind, system, status, message, vendorMessage } = error;
   return new ExternalSystemError({
     kind,

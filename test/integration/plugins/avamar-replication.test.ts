@@ -181,6 +181,22 @@ describe('a destination that the configuration describes', () => {
     expect(error).toMatchObject({ kind: 'REFUSED', vendorMessage: 'No [secret] at [secret].' });
     expect(`${(error as Error).stack} ${JSON.stringify(error)}`).not.toContain(password);
   });
+
+  test.each([
+    { case: 'one begins with another', flags: { dstid: 'repl', ap: 'repl-hunter2' }, words: 'No repl-hunter2 here.' },
+    { case: 'what was sent is repeated', flags: { ap: 'p"hunter2' }, words: JSON.stringify({ value: 'p"hunter2' }) },
+  ])('is not told of in part either: $case', async ({ flags, words }) => {
+    const path = '/replication/destinations$';
+    const action = { status: 400, body: { code: 400, message: words } };
+    await world.fault({ method: 'POST', path, when: 'before', action });
+    const secret = Object.entries(flags).map(([flag, value]) => [flag, new Secret(value)] as const);
+    const create = { flags: Object.fromEntries(secret) };
+    const error: unknown = await configured({ destination: 'bad', create })
+      .applySchedule(context, await world.deploy('refused-too'), REPLICATED, undefined)
+      .catch((thrown: unknown) => thrown);
+    expect(error).toMatchObject({ kind: 'REFUSED', vendorMessage: expect.stringContaining('[secret]') });
+    expect(`${(error as Error).stack} ${JSON.stringify(error)}`).not.toContain('hunter2');
+  });
 });
 
 describe('a replication on demand', () => {
