@@ -292,12 +292,12 @@ describe('a replication on demand', () => {
     expect((await groupsOf(vm.id)).map(({ members }) => members)).toEqual([[before.vendorVmRef], [after.vendorVmRef]]);
   });
 
-  test('of a backup that is gone is refused before anything is made', async () => {
+  test('of a backup that is not listed, or not yet, fails before anything is made and may be tried again', async () => {
     const { vm, cid } = await backedUp('gone', 1);
     const asking = openContext();
     const since = await avamar.serverTime(context);
     const asked = { vendorVmRef: cid, vendorBackupId: `${cid}/99`, since };
-    await expect(avamar.startReplication(asking, vm, asked)).rejects.toMatchObject({ kind: 'REFUSED' });
+    await expect(avamar.startReplication(asking, vm, asked)).rejects.toMatchObject({ kind: 'FAILED' });
     expect(asking.writes).toBe(0);
   });
 
