@@ -53,7 +53,9 @@ export async function recordNewSessions(
   const schedulers = await schedulingPolicies(db, managerId, [...new Set([...vms.values()].map(({ vmId }) => vmId))]);
   for (const report of unknown) {
     const vm = vms.get(report.vendorVmRef);
-    if (vm === undefined || expecting.has(vm.vmId)) continue;
+    if (vm === undefined) continue;
+    // A replication is the answer to no start.
+    if (expecting.has(vm.vmId) && report.kind !== 'REPLICATION') continue;
     const policy = report.scheduledBy === null ? undefined : schedulers.get(vm.vmId)?.get(report.scheduledBy);
     await db.transaction().execute((trx) =>
       recordSession(trx, {
