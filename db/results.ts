@@ -86,11 +86,21 @@ function dates({ expiresAt, expiryEstimated }: ListedBackup['copies'][number]) {
   return { expires_at: expiresAt, expiry_estimated: expiryEstimated, overdue };
 }
 
+/** The result of that backup, where one is known. */
+export async function resultOfBackup(
+  db: Queryable,
+  owner: { readonly vmId: string; readonly managerId: string },
+  backup: Pick<ListedBackup, 'vendorVmRef' | 'vendorBackupId'>,
+): Promise<string | null> {
+  const { listed, ofSession } = await resultsOf(db, owner, backup);
+  return ofSession ?? listed;
+}
+
 /** The results of that backup: from an earlier look at it, and of the session that reported its id. */
 async function resultsOf(
   trx: Queryable,
   owner: { readonly vmId: string; readonly managerId: string },
-  backup: ListedBackup,
+  backup: Pick<ListedBackup, 'vendorVmRef' | 'vendorBackupId'>,
 ): Promise<{ readonly listed: string | null; readonly ofSession: string | null }> {
   const key = {
     manager_id: owner.managerId,

@@ -7,6 +7,7 @@ import type { SessionState } from '../../../domain/results.ts';
 import { sessionEnded } from '../../../domain/results.ts';
 import type { SessionReport } from '../backup-system.ts';
 import { backupId } from './backup-id.ts';
+import { copiedAlone } from './names.ts';
 import { activityKind, type Origin, sessionState } from './states.ts';
 
 const Text = z.string().nullish();
@@ -21,6 +22,7 @@ const Work = z.object({
   state: Text,
   user: Text,
   groupId: Text,
+  groupFqdn: Text,
   parentWid: Text,
   canceling: z.boolean().nullish(),
   codeReason: Text,
@@ -88,6 +90,7 @@ export function replicationFor(run: Activity, cid: string): AvamarSession | unde
   const startedAt = beginning(run);
   if (startedAt === undefined) return undefined;
   const { origin } = activityKind(run) ?? { origin: 'UNCLEAR' };
+  const label = copiedAlone(run.groupFqdn ?? undefined, cid);
   const part = decidingPart(run.children?.filter((child) => child.cid === cid) ?? []);
   const ofPart = sessionState(part?.state);
   const ofRun = sessionState(run.state);
@@ -102,7 +105,7 @@ export function replicationFor(run: Activity, cid: string): AvamarSession | unde
     scheduled: origin === 'SCHEDULE' || (origin === 'UNCLEAR' && !run.user),
     scheduledBy: null,
     startedAt,
-    vendorBackupId: null,
+    vendorBackupId: label === undefined ? null : backupId(cid, label),
     restoredVmRef: null,
   };
   return { ...searchable(run), report, origin };

@@ -9,7 +9,7 @@ import { sessionEnded } from '../../../domain/results.ts';
 import { type CallContext, ExternalSystemError } from '../../calls.ts';
 import type { AvamarConfig } from './config.ts';
 import { SCHEDULES, type Schedule, type Wanted } from './kinds.ts';
-import { namePrefix } from './names.ts';
+import { namePrefix, onceName, oncePrefix } from './names.ts';
 import { ensureThing, isThere, type Kind, removeThing, thingsNamed } from './named-things.ts';
 import { refused } from './refusal.ts';
 import { ensureDestination, type ReplicationPlan } from './replication-target.ts';
@@ -63,8 +63,6 @@ export async function allMembers(
 /** The group that copies a VM's backups by schedule, as it was made. */
 const MadeReplication = z.object({ groupId: z.string(), name: z.string() });
 export type MadeReplication = z.infer<typeof MadeReplication>;
-
-const oncePrefix = (config: AvamarConfig, vmId: string): string => `${namePrefix(config.marker, vmId)}replicate-`;
 
 /** What `applyReplication` has made, as `ScheduleRef` keeps it. */
 export function madeReplication(ref: ScheduleRef | undefined): MadeReplication | null {
@@ -145,10 +143,8 @@ export async function groupForOnce(
   backup: { readonly cid: string; readonly labelNumber: string; readonly made: Date },
   plan: ReplicationPlan,
 ): Promise<ReplicationGroup> {
-  const prefix = oncePrefix(config, vmId);
-  // With its client: the numbers of one begin anew with the next, when the VM is deployed again.
-  const name = `${prefix}${backup.cid}-${backup.labelNumber}`;
-  const found = await thingsNamed(rest, context, REPLICATION_GROUPS, prefix);
+  const name = onceName(config.marker, vmId, backup.cid, backup.labelNumber);
+  const found = await thingsNamed(rest, context, REPLICATION_GROUPS, oncePrefix(config.marker, vmId));
   const destinationServerId = await ensureDestination(rest, context, plan);
   const { id: scheduleId } = await onDemandSchedule(rest, config, context);
   const wanted = wantedReplication(plan, {
@@ -235,7 +231,7 @@ async function removeGroups(
   vmId: string,
   groups: readonly ReplicationGroup[],
 ): Promise<void> {
-  const once = oncePrefix(config, vmId);
+  const once = oncePrefix(config.marker, vmId);
   for (const group of groups) {
     const isOnce = group.name.startsWith(once);
     if (isOnce && !(await isIdle(rest, context, group.id))) continue;
