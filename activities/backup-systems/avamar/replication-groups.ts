@@ -12,7 +12,7 @@ import { SCHEDULES, type Schedule, type Wanted } from './kinds.ts';
 import { namePrefix, onceName, oncePrefix } from './names.ts';
 import { ensureThing, isThere, type Kind, removeThing, thingsNamed } from './named-things.ts';
 import { refused } from './refusal.ts';
-import { ensureDestination, type ReplicationPlan } from './replication-target.ts';
+import { type DestinationPlan, ensureDestination, type ReplicationPlan } from './replication-target.ts';
 import type { AvamarRest } from './rest.ts';
 import { sessionState } from './states.ts';
 
@@ -141,7 +141,7 @@ export async function groupForOnce(
   context: CallContext,
   vmId: string,
   backup: { readonly cid: string; readonly labelNumber: string; readonly made: Date },
-  plan: ReplicationPlan,
+  plan: DestinationPlan,
 ): Promise<ReplicationGroup> {
   const name = onceName(config.marker, vmId, backup.cid, backup.labelNumber);
   const found = await thingsNamed(rest, context, REPLICATION_GROUPS, oncePrefix(config.marker, vmId));
@@ -177,7 +177,7 @@ async function onDemandSchedule(rest: AvamarRest, config: AvamarConfig, context:
 
 /** @param only `null`: all backups of the client; else the one that was made at that moment. */
 function wantedReplication(
-  plan: ReplicationPlan,
+  plan: DestinationPlan,
   group: {
     readonly name: string;
     readonly cid: string;

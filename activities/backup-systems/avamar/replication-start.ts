@@ -10,7 +10,7 @@ import type { ActivityList } from './activities.ts';
 import { partsOf } from './backup-id.ts';
 import type { AvamarConfig } from './config.ts';
 import { groupForOnce } from './replication-groups.ts';
-import { plannedReplication } from './replication-target.ts';
+import { plannedDestination } from './replication-target.ts';
 import type { AvamarRest } from './rest.ts';
 import { backup, createdAt } from './results.ts';
 import type { Started } from './starts.ts';
@@ -46,7 +46,7 @@ export async function startReplication(
       message: `the backup system ${rest.manager.name} does not list the backup ${labelNumber} of ${vm.name}`,
     });
   }
-  const plan = await plannedReplication(rest, config, context);
+  const plan = await plannedDestination(rest, config, context);
   const group = await groupForOnce(rest, config, context, vm.id, { cid, labelNumber, made: createdAt(made) }, plan);
   const look = async (): Promise<Started | undefined> => {
     const all = await activities.since(context, since);

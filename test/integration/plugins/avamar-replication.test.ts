@@ -292,6 +292,15 @@ describe('a replication on demand', () => {
     expect((await groupsOf(vm.id)).map(({ members }) => members)).toEqual([[before.vendorVmRef], [after.vendorVmRef]]);
   });
 
+  test('needs no schedule that copies by itself', async () => {
+    const { vm, cid, backups } = await backedUp('without-schedule', 1);
+    const action = { status: 404, body: { code: 404, message: 'There is none.' } };
+    await world.fault({ method: 'GET', path: '/schedules/Default', when: 'before', action });
+    const since = await avamar.serverTime(context);
+    const asked = { vendorVmRef: cid, vendorBackupId: backups[0] ?? '', since };
+    expect(await avamar.startReplication(context, vm, asked)).toMatchObject({ vendorVmRef: cid });
+  });
+
   test('of a backup that is not listed, or not yet, fails before anything is made and may be tried again', async () => {
     const { vm, cid } = await backedUp('gone', 1);
     const asking = openContext();
