@@ -10,6 +10,7 @@ import { vmsWithOpenIntent } from '../db/intents.ts';
 import { vmsByVendorRef } from '../db/operation-context.ts';
 import { startableOperation } from '../db/operation-starts.ts';
 import { requestOperation } from '../db/operations.ts';
+import { resultOfBackup } from '../db/results.ts';
 import {
   giveSession,
   knownSessions,
@@ -53,20 +54,26 @@ export async function recordNewSessions(
   const schedulers = await schedulingPolicies(db, managerId, [...new Set([...vms.values()].map(({ vmId }) => vmId))]);
   for (const report of unknown) {
     const vm = vms.get(report.vendorVmRef);
-    if (vm === undefined || expecting.has(vm.vmId)) continue;
+    if (vm === undefined) continue;
+    // A replication is the answer to no start.
+    if (expecting.has(vm.vmId) && report.kind !== 'REPLICATION') continue;
     const policy = report.scheduledBy === null ? undefined : schedulers.get(vm.vmId)?.get(report.scheduledBy);
+    const { vendorVmRef, vendorBackupId } = report;
+    const isOfOne = report.kind === 'REPLICATION' && vendorBackupId !== null;
+    const owner = { vmId: vm.vmId, managerId };
+    const resultId = isOfOne ? await resultOfBackup(db, owner, { vendorVmRef, vendorBackupId }) : null;
     await db.transaction().execute((trx) =>
       recordSession(trx, {
         managerId,
         vm: { id: vm.vmId, name: vm.vmName, enterpriseId: vm.enterpriseId },
         vendorSessionId: report.vendorSessionId,
-        vendorVmRef: report.vendorVmRef,
+        vendorVmRef,
         kind: report.kind,
         operationId: null,
         origin: report.scheduled ? 'SCHEDULED' : 'DISCOVERED',
         policyId: policy?.policyId ?? null,
         replication: policy?.replication === true,
-        resultId: null,
+        resultId,
         state: report.state,
         startedAt: report.startedAt,
       }),

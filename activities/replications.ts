@@ -63,7 +63,8 @@ async function beginReplication(deps: Dependencies, attempt: StepAttempt): Promi
 
 /**
  * What a replication that has ended leaves: the VM's backups are listed afresh, with the copies that it made, and an
- * event tells how it ended. Done again it writes the same copies and tells it once more.
+ * event tells how it ended. Done again it writes the same copies and tells it once more. One that failed is only told:
+ * where the other system is dead many fail at once, and what each has copied all the same follows with the sync.
  */
 export async function settleReplication(
   deps: Dependencies,
@@ -72,10 +73,12 @@ export async function settleReplication(
   session: SessionRow & { readonly vm_name: string; readonly enterprise_id: string; readonly datacenter_id: string },
 ): Promise<void> {
   const succeeded = sessionSucceeded(session.state);
-  const schedules = await certainSchedules(deps.db, manager.id, [session.vm_id]);
-  const listed = { vendorVmRef: session.vendor_vm_ref, schedule: schedules.get(session.vm_id) ?? null };
-  const owner = { vmId: session.vm_id, enterpriseId: session.enterprise_id };
-  await recordListedBackups(deps, manager, call, [listed], new Map([[session.vendor_vm_ref, owner]]));
+  if (succeeded) {
+    // It has ended whether or not the backups can be listed now; the periodic sync completes their record.
+    await recordCopies(deps, manager, call, session).catch((error: unknown) =>
+      deps.logger.warn({ err: error, sessionId: session.id }, 'the copies of a replication could not be listed'),
+    );
+  }
   const why = session.message === null ? '' : `: ${session.message}`;
   await recordEvent(deps.db, {
     entity: 'VIRTUAL_MACHINE',
@@ -90,4 +93,16 @@ export async function settleReplication(
     principal: manager.name,
     details: { session: session.vendor_session_id, result: session.result_id, vendorMessage: session.message },
   });
+}
+
+async function recordCopies(
+  deps: Dependencies,
+  manager: ConnectedManager,
+  call: CallContext,
+  session: SessionRow & { readonly enterprise_id: string },
+): Promise<void> {
+  const schedules = await certainSchedules(deps.db, manager.id, [session.vm_id]);
+  const listed = { vendorVmRef: session.vendor_vm_ref, schedule: schedules.get(session.vm_id) ?? null };
+  const owner = { vmId: session.vm_id, enterpriseId: session.enterprise_id };
+  await recordListedBackups(deps, manager, call, [listed], new Map([[session.vendor_vm_ref, owner]]));
 }

@@ -26,6 +26,8 @@ import { refreshSchedules } from './schedule-refresh.ts';
 const UNLISTED_MS = 60_000;
 /** Virtual machines whose backups are listed with one look. */
 const SYNC_PER_LOOK = 50;
+/** So long a look may list one by one: a VM that gets no answer costs as much as a call may last. Milliseconds. */
+const SYNC_ALONE_MS = 60_000;
 
 /** A context for calls that only read. */
 export function readOnlyCall(): CallContext {
@@ -124,7 +126,7 @@ async function recordNews(
   tickNumber: number,
 ): Promise<void> {
   if (report === undefined) {
-    if (session.seen_ms_ago < UNLISTED_MS) return;
+    if (session.seen_ms_ago < UNLISTED_MS || session.state === 'UNKNOWN') return;
     await updateSession(deps.db, session, tickNumber, {
       state: 'UNKNOWN',
       progress: session.progress,
@@ -164,9 +166,13 @@ async function syncSome(
   try {
     await recordListedBackups(deps, manager, call, listed, vms);
   } catch (error) {
-    if (!(error instanceof ExternalSystemError) || error.kind === 'UNREACHABLE') throw error;
+    if (!(error instanceof ExternalSystemError)) throw error;
     // One that cannot be read must not keep the others from being read.
-    for (const one of listed) await recordListedAlone(deps, manager, call, one, vms);
+    const begun = performance.now();
+    for (const one of listed) {
+      await recordListedAlone(deps, manager, call, one, vms);
+      if (performance.now() - begun > SYNC_ALONE_MS) return { resultsCursor: one.vendorVmRef };
+    }
   }
   return { resultsCursor: refs.length < SYNC_PER_LOOK ? null : (refs.at(-1) ?? null) };
 }
@@ -183,7 +189,9 @@ async function recordListedAlone(
   try {
     await recordListedBackups(deps, manager, call, [one], vms);
   } catch (error) {
-    if (!(error instanceof ExternalSystemError) || error.kind === 'UNREACHABLE') throw error;
+    if (!(error instanceof ExternalSystemError)) throw error;
+    // No answer to this may be one about this VM alone; a backup system that is away does not tell its time either.
+    if (error.kind === 'UNREACHABLE') await manager.system.serverTime(call);
     const vmId = vms.get(one.vendorVmRef)?.vmId;
     deps.logger.warn({ err: error, vmId }, 'the backups of a virtual machine could not be listed');
   }

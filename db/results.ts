@@ -10,6 +10,9 @@ import type { BackupResultTable, ResultCopyTable } from './schema.ts';
 export type BackupResultRow = Selectable<BackupResultTable>;
 export type ResultCopyRow = Selectable<ResultCopyTable>;
 
+/** What the backup system calls its own copy. */
+const LOCAL = 'Local';
+
 /** A backup as a backup system lists it. */
 export interface ListedBackup {
   readonly vendorBackupId: string;
@@ -38,7 +41,12 @@ export async function recordListedBackup(
   resultId: string | null,
 ): Promise<string> {
   const known = await resultsOf(trx, owner, backup);
-  const id = resultId ?? known.ofSession ?? known.listed ?? (await discoveredResult(trx, owner, backup));
+  const id =
+    resultId ??
+    known.ofSession ??
+    known.listed ??
+    (await resultOfCopy(trx, owner, backup)) ??
+    (await discoveredResult(trx, owner, backup));
   // A sync saw the backup before its session was known: two results of one backup become one.
   if (known.listed !== null && known.listed !== id) await mergeResults(trx, known.listed, id);
   await trx
@@ -124,11 +132,21 @@ function dates({ expiresAt, expiryEstimated }: ListedBackup['copies'][number]) {
   return { expires_at: expiresAt, expiry_estimated: expiryEstimated, overdue };
 }
 
+/** The result of that backup, where one is known. */
+export async function resultOfBackup(
+  db: Queryable,
+  owner: { readonly vmId: string; readonly managerId: string },
+  backup: Pick<ListedBackup, 'vendorVmRef' | 'vendorBackupId'>,
+): Promise<string | null> {
+  const { listed, ofSession } = await resultsOf(db, owner, backup);
+  return ofSession ?? listed;
+}
+
 /** The results of that backup: from an earlier look at it, and of the session that reported its id. */
 async function resultsOf(
   trx: Queryable,
   owner: { readonly vmId: string; readonly managerId: string },
-  backup: ListedBackup,
+  backup: Pick<ListedBackup, 'vendorVmRef' | 'vendorBackupId'>,
 ): Promise<{ readonly listed: string | null; readonly ofSession: string | null }> {
   const key = {
     manager_id: owner.managerId,
@@ -153,6 +171,28 @@ async function resultsOf(
         .as('ofSession'),
     ])
     .executeTakeFirstOrThrow();
+}
+
+/** The result that has one of these copies: a backup that is left on another system alone may be listed by another id. */
+async function resultOfCopy(
+  trx: Queryable,
+  owner: { readonly vmId: string; readonly managerId: string },
+  { vendorVmRef, copies }: ListedBackup,
+): Promise<string | undefined> {
+  if (copies.some(({ location }) => location === LOCAL)) return undefined;
+  const row = await trx
+    .selectFrom('result_copy as copy')
+    .innerJoin('backup_result as result', 'result.id', 'copy.result_id')
+    .select('result.id')
+    .where('result.vm_id', '=', owner.vmId)
+    .where('result.manager_id', '=', owner.managerId)
+    .where('copy.vendor_vm_ref', '=', vendorVmRef)
+    .where((eb) =>
+      eb.or(copies.map(({ location, vendorId }) => eb.and({ 'copy.location': location, 'copy.vendor_id': vendorId }))),
+    )
+    .limit(1)
+    .executeTakeFirst();
+  return row?.id;
 }
 
 async function mergeResults(trx: Queryable, from: string, into: string): Promise<void> {

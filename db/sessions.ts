@@ -185,7 +185,10 @@ export function sessionById(db: Queryable, id: string): Promise<SessionRow | und
   return db.selectFrom('session').selectAll().where('id', '=', id).executeTakeFirst();
 }
 
-/** Sessions of a manager that have not ended as far as is known. */
+/**
+ * Sessions of a manager that have not ended as far as is known. A replication that the backup system does not list any
+ * more is looked for a day longer: nobody waits for it, and nobody could settle it.
+ */
 export function sessionsInFlight(db: Queryable, managerId: string): Promise<SessionInFlight[]> {
   return db
     .selectFrom('session')
@@ -193,6 +196,13 @@ export function sessionsInFlight(db: Queryable, managerId: string): Promise<Sess
     .select(sql<number>`(extract(epoch from now() - last_seen_at) * 1000)::float8`.as('seen_ms_ago'))
     .where('manager_id', '=', managerId)
     .where('state', 'in', ['RUNNING', 'UNKNOWN'])
+    .where((eb) =>
+      eb.or([
+        eb('state', '=', 'RUNNING'),
+        eb('kind', '<>', 'REPLICATION'),
+        eb('last_seen_at', '>', sql<Date>`now() - interval '1 day'`),
+      ]),
+    )
     .orderBy('started_at')
     .execute();
 }

@@ -75,7 +75,7 @@ export interface SessionReport {
   readonly scheduledBy: string | null;
   readonly startedAt: Date;
   readonly endedAt: Date | null;
-  /** The backup that it made or restored, where that is known. */
+  /** The backup that it made, restored, or copied alone, where that is known. */
   readonly vendorBackupId: string | null;
   /** Restores: what the hypervisor calls the machine that was restored, where the backup system tells. */
   readonly restoredVmRef: string | null;

@@ -7,6 +7,7 @@ import type { SessionState } from '../../../domain/results.ts';
 import { sessionEnded } from '../../../domain/results.ts';
 import type { SessionReport } from '../backup-system.ts';
 import { backupId } from './backup-id.ts';
+import { copiedAlone } from './names.ts';
 import { activityKind, type Origin, sessionState } from './states.ts';
 
 const Text = z.string().nullish();
@@ -21,6 +22,7 @@ const Work = z.object({
   state: Text,
   user: Text,
   groupId: Text,
+  groupFqdn: Text,
   parentWid: Text,
   canceling: z.boolean().nullish(),
   codeReason: Text,
@@ -88,6 +90,7 @@ export function replicationFor(run: Activity, cid: string): AvamarSession | unde
   const startedAt = beginning(run);
   if (startedAt === undefined) return undefined;
   const { origin } = activityKind(run) ?? { origin: 'UNCLEAR' };
+  const label = copiedAlone(run.groupFqdn ?? undefined, cid);
   const part = decidingPart(run.children?.filter((child) => child.cid === cid) ?? []);
   const ofPart = sessionState(part?.state);
   const ofRun = sessionState(run.state);
@@ -102,7 +105,7 @@ export function replicationFor(run: Activity, cid: string): AvamarSession | unde
     scheduled: origin === 'SCHEDULE' || (origin === 'UNCLEAR' && !run.user),
     scheduledBy: null,
     startedAt,
-    vendorBackupId: null,
+    vendorBackupId: label === undefined ? null : backupId(cid, label),
     restoredVmRef: null,
   };
   return { ...searchable(run), report, origin };
@@ -111,7 +114,9 @@ export function replicationFor(run: Activity, cid: string): AvamarSession | unde
 /** A client may have several parts: it is done when all are, and no better than the worst. */
 const WORST_FIRST: readonly SessionState[] = ['RUNNING', 'FAILED', 'CANCELLED', 'WARNING', 'SUCCEEDED'];
 
+/** @returns `undefined` when the state of a part tells nothing: then what the run says is all that is known. */
 function decidingPart(parts: readonly Work[]): Work | undefined {
+  if (parts.some((part) => sessionState(part.state) === 'UNKNOWN')) return undefined;
   return WORST_FIRST.map((state) => parts.find((part) => sessionState(part.state) === state)).find((part) => part);
 }
 
@@ -125,6 +130,11 @@ export function activityIdOf(vendorSessionId: string): string {
   return vendorSessionId.split('/', 1)[0] ?? vendorSessionId;
 }
 
+/** The client of a replication's session; `undefined` for a session of another kind. */
+export function clientIdOf(vendorSessionId: string): string | undefined {
+  return vendorSessionId.slice(activityIdOf(vendorSessionId).length + 1) || undefined;
+}
+
 const searchable = ({ targetCid, user, groupId, canceling }: Work) => ({
   targetCid: targetCid || undefined,
   user: user || undefined,
@@ -133,8 +143,8 @@ const searchable = ({ targetCid, user, groupId, canceling }: Work) => ({
 });
 
 function beginning({ queuedDate, activatedDate, scheduledDate }: Work): Date | undefined {
-  const began = queuedDate ?? activatedDate ?? scheduledDate;
-  return began ? new Date(began) : undefined;
+  const began = new Date(queuedDate || activatedDate || scheduledDate || NaN);
+  return Number.isNaN(began.getTime()) ? undefined : began;
 }
 
 type Outcome = Pick<SessionReport, 'state' | 'progress' | 'endedAt' | 'sizeBytes' | 'message'>;

@@ -38,6 +38,15 @@ export async function ownMemberships(
   vmId: string,
   ref: ScheduleRef | undefined,
 ): Promise<OwnMemberships> {
+  const noted = await openNotes(config, namedWrites, vmId);
+  return { recorded: recordedGroups(ref).filter(({ isOurs }) => isOurs), noted };
+}
+
+async function openNotes(
+  config: AvamarConfig,
+  namedWrites: NamingContext['namedWrites'],
+  vmId: string,
+): Promise<OwnMemberships['noted']> {
   const prefix = notePrefix(config, vmId);
   const noted = new Map<string, readonly Membership[]>();
   for (const name of await namedWrites.unsettled(prefix)) {
@@ -48,7 +57,7 @@ export async function ownMemberships(
       parts.map(([cid = '', groupId = '']) => ({ cid, groupId })),
     );
   }
-  return { recorded: recordedGroups(ref).filter(({ isOurs }) => isOurs), noted };
+  return noted;
 }
 
 const everyOne = ({ recorded, noted }: OwnMemberships): Membership[] => [...recorded, ...notedOnes(noted)];
@@ -94,13 +103,14 @@ export async function joinGroups(
 }
 
 /**
- * Takes the VM's clients out of the groups that the plugin has put them into, and closes the notes of which nothing is
- * left to know.
+ * Takes the VM's clients out of the groups that the plugin has put them into, and keeps noted what nothing else tells.
  * @param wanted memberships that stay.
  */
 export async function leaveGroups(
   rest: AvamarRest,
+  config: AvamarConfig,
   context: NamingContext,
+  vmId: string,
   own: OwnMemberships,
   wanted: readonly Membership[],
 ): Promise<void> {
@@ -111,11 +121,13 @@ export async function leaveGroups(
     const left = over.filter((one) => one.cid === cid && current.has(one.groupId));
     if (left.length > 0) await change(rest, context, 'remove', left, 'take the client out of groups');
   }
-  for (const [name, memberships] of own.noted) {
-    // One that is wanted is told by this note alone until the reference that comes of this call is on record.
-    const isTold = memberships.every((one) => !isWanted(one) || own.recorded.some(isSame(one)));
-    if (isTold) await context.namedWrites.settle(name, 'FOUND');
-  }
+  // Read afresh: joining may have noted more. What was left just now is noted no longer, as it may become somebody's.
+  const noted = await openNotes(config, context.namedWrites, vmId);
+  // One that is wanted is told by its note alone until the reference that comes of this call is on record.
+  const untold = notedOnes(noted).filter((one) => isWanted(one) && !own.recorded.some(isSame(one)));
+  const note = untold.length === 0 ? undefined : noteOf(config, vmId, untold);
+  if (note !== undefined && !noted.has(note)) await context.namedWrites.begin(note);
+  for (const name of noted.keys()) if (name !== note) await context.namedWrites.settle(name, 'FOUND');
 }
 
 const GroupId = z.object({ id: z.string() });

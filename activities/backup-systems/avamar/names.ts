@@ -7,11 +7,33 @@ import { createHash } from 'node:crypto';
 import type { Subtype } from '../../../domain/policies.ts';
 
 const CODE_LENGTH = 40;
+const ONCE = 'replicate-';
 const VM_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}-/i;
 
 /** What the names of all things made for a VM begin with. */
 export function namePrefix(marker: string, vmId: string): string {
   return `${marker}-${vmId}-`;
+}
+
+/** What the names of the groups begin with that copy one backup of a VM. */
+export function oncePrefix(marker: string, vmId: string): string {
+  return `${namePrefix(marker, vmId)}${ONCE}`;
+}
+
+/** The name of the group that copies one backup. The client is part of it: a label number is unique within its client only. */
+export function onceName(marker: string, vmId: string, cid: string, labelNumber: string): string {
+  return `${oncePrefix(marker, vmId)}${cid}-${labelNumber}`;
+}
+
+/**
+ * The label number of the backup of the client that a group copies alone.
+ * @param fqdn the name of the group, with or without its domain; `undefined` when it is none of these groups.
+ */
+export function copiedAlone(fqdn: string | undefined, cid: string): string | undefined {
+  const infix = `-${ONCE}${cid}-`;
+  const at = fqdn?.lastIndexOf(infix) ?? -1;
+  const labelNumber = fqdn?.slice(at + infix.length) ?? '';
+  return at >= 0 && /^\d+$/.test(labelNumber) ? labelNumber : undefined;
 }
 
 /** Whether a name is one of a thing that was made for a VM, whichever. */

@@ -64,7 +64,7 @@ export async function applySchedule(
   }
   const used = new Set(groups.flatMap((made) => Object.values(made)));
   await removeAll(rest, context, found, ({ id, name }) => used.has(id) || left.has(name));
-  await leaveGroups(rest, context, own, joined);
+  await leaveGroups(rest, config, context, vm.id, own, joined);
   const copied = { id: vm.id, name: vm.name, cid: client.cid };
   return {
     vmRef: client.cid,
@@ -91,7 +91,7 @@ export async function removeSchedule(
 ): Promise<void> {
   const found = await everythingNamed(rest, context, namePrefix(config.marker, vm.id));
   await removeAll(rest, context, found, () => false);
-  await leaveGroups(rest, context, await ownMemberships(config, context, vm.id, ref), []);
+  await leaveGroups(rest, config, context, vm.id, await ownMemberships(config, context, vm.id, ref), []);
   await removeReplication(rest, config, context, vm, madeReplication(ref));
   const made = z.array(MadeGroup).safeParse(ref?.['groups']).data ?? [];
   for (const { groupId, name } of made) {

@@ -9,10 +9,10 @@ import { sessionEnded } from '../../../domain/results.ts';
 import { type CallContext, ExternalSystemError } from '../../calls.ts';
 import type { AvamarConfig } from './config.ts';
 import { SCHEDULES, type Schedule, type Wanted } from './kinds.ts';
-import { namePrefix } from './names.ts';
+import { namePrefix, onceName, oncePrefix } from './names.ts';
 import { ensureThing, isThere, type Kind, removeThing, thingsNamed } from './named-things.ts';
-import { isAbsent, refused } from './refusal.ts';
-import { ensureDestination, type ReplicationPlan } from './replication-target.ts';
+import { refused } from './refusal.ts';
+import { type DestinationPlan, ensureDestination, type ReplicationPlan } from './replication-target.ts';
 import type { AvamarRest } from './rest.ts';
 import { sessionState } from './states.ts';
 
@@ -43,23 +43,26 @@ export const REPLICATION_GROUPS: Kind<ReplicationGroup> = {
   thing: ReplicationGroup,
 };
 
-/** The clients that a group copies for, as far as it names them; none when it is gone or may not be read. */
-export async function groupMembers(rest: AvamarRest, context: CallContext, groupId: string): Promise<string[]> {
-  const path = `/replication/groups/${encodeURIComponent(groupId)}`;
-  const call = { method: 'GET', path, purpose: 'look at a replication group', answer: ReplicationGroup } as const;
+/** The clients that each group copies for, as far as it names them, by its id; none when they may not be read. */
+export async function allMembers(
+  rest: AvamarRest,
+  context: CallContext,
+): Promise<ReadonlyMap<string, readonly string[]>> {
+  const { path, thing: item } = REPLICATION_GROUPS;
+  const found = new Map<string, readonly string[]>();
   try {
-    return (await rest.read(context, call)).body.members ?? [];
+    for await (const { id, members } of rest.items(context, { path, purpose: 'list its replication groups', item })) {
+      found.set(id, members ?? []);
+    }
   } catch (error) {
-    if (isAbsent(error) || (error instanceof ExternalSystemError && error.status === 403)) return [];
-    throw error;
+    if (!(error instanceof ExternalSystemError) || error.status !== 403) throw error;
   }
+  return found;
 }
 
 /** The group that copies a VM's backups by schedule, as it was made. */
 const MadeReplication = z.object({ groupId: z.string(), name: z.string() });
 export type MadeReplication = z.infer<typeof MadeReplication>;
-
-const oncePrefix = (config: AvamarConfig, vmId: string): string => `${namePrefix(config.marker, vmId)}replicate-`;
 
 /** What `applyReplication` has made, as `ScheduleRef` keeps it. */
 export function madeReplication(ref: ScheduleRef | undefined): MadeReplication | null {
@@ -138,11 +141,10 @@ export async function groupForOnce(
   context: CallContext,
   vmId: string,
   backup: { readonly cid: string; readonly labelNumber: string; readonly made: Date },
-  plan: ReplicationPlan,
+  plan: DestinationPlan,
 ): Promise<ReplicationGroup> {
-  const prefix = oncePrefix(config, vmId);
-  const name = `${prefix}${backup.labelNumber}`;
-  const found = await thingsNamed(rest, context, REPLICATION_GROUPS, prefix);
+  const name = onceName(config.marker, vmId, backup.cid, backup.labelNumber);
+  const found = await thingsNamed(rest, context, REPLICATION_GROUPS, oncePrefix(config.marker, vmId));
   const destinationServerId = await ensureDestination(rest, context, plan);
   const { id: scheduleId } = await onDemandSchedule(rest, config, context);
   const wanted = wantedReplication(plan, {
@@ -175,7 +177,7 @@ async function onDemandSchedule(rest: AvamarRest, config: AvamarConfig, context:
 
 /** @param only `null`: all backups of the client; else the one that was made at that moment. */
 function wantedReplication(
-  plan: ReplicationPlan,
+  plan: DestinationPlan,
   group: {
     readonly name: string;
     readonly cid: string;
@@ -229,7 +231,7 @@ async function removeGroups(
   vmId: string,
   groups: readonly ReplicationGroup[],
 ): Promise<void> {
-  const once = oncePrefix(config, vmId);
+  const once = oncePrefix(config.marker, vmId);
   for (const group of groups) {
     const isOnce = group.name.startsWith(once);
     if (isOnce && !(await isIdle(rest, context, group.id))) continue;

@@ -9,9 +9,8 @@ import type { BackupSystem, ProtectedVm } from '../backup-system.ts';
 import type { ActivityList } from './activities.ts';
 import { partsOf } from './backup-id.ts';
 import type { AvamarConfig } from './config.ts';
-import { refused } from './refusal.ts';
 import { groupForOnce } from './replication-groups.ts';
-import { plannedReplication } from './replication-target.ts';
+import { plannedDestination } from './replication-target.ts';
 import type { AvamarRest } from './rest.ts';
 import { backup, createdAt } from './results.ts';
 import type { Started } from './starts.ts';
@@ -40,9 +39,14 @@ export async function startReplication(
   const { cid, labelNumber } = partsOf(vendorBackupId, vendorVmRef);
   const made = await backup(rest, context, cid, labelNumber);
   if (made === undefined) {
-    throw refused(`the backup system ${rest.manager.name} no longer has the backup ${labelNumber} of ${vm.name}`);
+    // It was made a moment ago: one that is gone looks like one that is not listed yet.
+    throw new ExternalSystemError({
+      kind: 'FAILED',
+      system: 'BACKUP_SYSTEM',
+      message: `the backup system ${rest.manager.name} does not list the backup ${labelNumber} of ${vm.name}`,
+    });
   }
-  const plan = await plannedReplication(rest, config, context);
+  const plan = await plannedDestination(rest, config, context);
   const group = await groupForOnce(rest, config, context, vm.id, { cid, labelNumber, made: createdAt(made) }, plan);
   const look = async (): Promise<Started | undefined> => {
     const all = await activities.since(context, since);

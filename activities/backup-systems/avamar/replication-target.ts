@@ -20,13 +20,17 @@ const DEFAULT_SCHEDULE_ID = 'Default:REPL_SCHEDULEID';
 const Destination = z.object({ id: z.string(), name: z.string() });
 const PATH = '/replication/destinations';
 
-/** What copies are made with, found before the first write. */
-export interface ReplicationPlan {
+/** Where copies go, found before the first write. */
+export interface DestinationPlan {
   /** `undefined`: it is still to be made, as `target` says. */
   readonly destinationId: string | undefined;
   readonly target: ReplicationTarget;
-  readonly scheduleId: string;
   readonly encryption: string;
+}
+
+/** What copies are made with by schedule. */
+export interface ReplicationPlan extends DestinationPlan {
+  readonly scheduleId: string;
 }
 
 /** What the configuration says for a backup manager. A destination of its own brings its own way to make it. */
@@ -39,6 +43,20 @@ export function replicationTarget(config: AvamarConfig, managerName: string): Re
 
 /**
  * Finds where copies go.
+ * @throws ExternalSystemError `REFUSED` when that is not decided, with what to do.
+ */
+export async function plannedDestination(
+  rest: AvamarRest,
+  config: AvamarConfig,
+  context: CallContext,
+): Promise<DestinationPlan> {
+  const target = replicationTarget(config, rest.manager.name);
+  const destinationId = await findDestination(rest, context, target);
+  return { destinationId, target, encryption: target.encryption ?? 'HIGH' };
+}
+
+/**
+ * Finds where copies go, and by which schedule.
  * @throws ExternalSystemError `REFUSED` when that is not decided, or the schedule is not there; with what to do.
  */
 export async function plannedReplication(
@@ -46,16 +64,15 @@ export async function plannedReplication(
   config: AvamarConfig,
   context: CallContext,
 ): Promise<ReplicationPlan> {
-  const target = replicationTarget(config, rest.manager.name);
-  const destinationId = await findDestination(rest, context, target);
-  const scheduleId = target.schedule ?? DEFAULT_SCHEDULE_ID;
+  const plan = await plannedDestination(rest, config, context);
+  const scheduleId = plan.target.schedule ?? DEFAULT_SCHEDULE_ID;
   if (!(await isThere(rest, context, SCHEDULES, scheduleId))) {
     throw refused(
       `the backup system ${rest.manager.name} has no schedule ${scheduleId} to copy backups by; ` +
         'write the id of one as replication.schedule in the configuration of the Avamar plugin',
     );
   }
-  return { destinationId, target, scheduleId, encryption: target.encryption ?? 'HIGH' };
+  return { ...plan, scheduleId };
 }
 
 async function findDestination(
@@ -89,7 +106,7 @@ async function destinations(rest: AvamarRest, context: CallContext): Promise<z.i
 export async function ensureDestination(
   rest: AvamarRest,
   context: CallContext,
-  plan: ReplicationPlan,
+  plan: DestinationPlan,
 ): Promise<string> {
   const { destinationId, target } = plan;
   if (destinationId !== undefined) return destinationId;
@@ -124,7 +141,10 @@ export async function ensureDestination(
 
 /** A refusal may repeat what it refuses: the values of the flags are secret, and so is an answer that holds one. */
 function withoutValues(error: ExternalSystemError, values: readonly string[]): ExternalSystemError {
-  const hide = (text: string): string => values.reduce((shown, value) => shown.replaceAll(value, '[secret]'), text);
+  // Also as it was sent; the longest first, since one may begin with another.
+  const forms = values.flatMap((value) => [value, JSON.stringify(value).slice(1, -1)]);
+  const longestFirst = forms.toSorted((a, b) => b.length - a.length);
+  const hide = (text: string): string => longestFirst.reduce((shown, form) => shown.replaceAll(form, '[secret]'), text);
   const { kind, system, status, message, vendorMessage } = error;
   return new ExternalSystemError({
     kind,

@@ -1,6 +1,10 @@
 /** Replications in the record: sessions that lock nothing, and the one that a backup result shows. */
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { recordNewSessions } from '../../../activities/adoption.ts';
+import type { SessionReport } from '../../../activities/backup-systems/backup-system.ts';
 import type { Database } from '../../../db/connect.ts';
+import { claimIntent, openIntent } from '../../../db/intents.ts';
+import { rememberReference } from '../../../db/operation-context.ts';
 import { listBegins, noteUnseen, recordListedBackup, restorableCopies } from '../../../db/results.ts';
 import { resultView } from '../../../db/result-list.ts';
 import {
@@ -64,6 +68,24 @@ async function replication(id: string, startedAt: Date, state: SessionState, res
   return session;
 }
 
+async function backupOperation(workflowId: string): Promise<string> {
+  const datacenter = await db.selectFrom('virtual_machine').select('datacenter_id').executeTakeFirstOrThrow();
+  const operation = await db
+    .insertInto('operation')
+    .values({
+      vm_id: owner.vmId,
+      enterprise_id: owner.enterpriseId,
+      datacenter_id: datacenter.datacenter_id,
+      kind: 'BACKUP',
+      fence: 1,
+      workflow_id: workflowId,
+      requested_by: 'test',
+    })
+    .returning('id')
+    .executeTakeFirstOrThrow();
+  return operation.id;
+}
+
 const shown = async (resultId: string) => (await resultView(db, null, resultId))?.last_replication?.message ?? null;
 
 test('a backup that nothing was copied of since it was made shows no replication', async () => {
@@ -96,32 +118,63 @@ test('a replication that runs is watched, and neither locks the VM nor counts as
   expect(await runningSessionOf(db, managerId, vmId)).toBeUndefined();
 });
 
+test('a replication that is not listed any more is looked for a day longer, and not for ever', async () => {
+  const { id } = await replication('gone', minutesLater(1), 'UNKNOWN');
+  const inFlight = async () => (await sessionsInFlight(db, owner.managerId)).map((session) => session.id);
+  const seen = (hoursAgo: number) =>
+    db
+      .updateTable('session')
+      .set({ last_seen_at: new Date(Date.now() - hoursAgo * 3_600_000) })
+      .execute();
+  await seen(23);
+  expect(await inFlight()).toEqual([id]);
+  await seen(25);
+  expect(await inFlight()).toEqual([]);
+  await db.updateTable('session').set({ state: 'RUNNING' }).execute();
+  expect(await inFlight()).toEqual([id]);
+});
+
+test('a replication is recorded while a start of the same VM is unresolved: it is the answer to none', async () => {
+  const { managerId, vmId } = owner;
+  const operationId = await backupOperation('vm/vm-1/unresolved');
+  const { id } = await openIntent(db, { operationId, vmId, managerId, kind: 'START_BACKUP' });
+  await claimIntent(db, id, { epoch: 1, vendorTime: MADE, subject: { vendorVmRef: 'client-1' } });
+  await rememberReference(db, { vmId, system: 'BACKUP_SYSTEM', systemId: managerId, ref: 'client-1' });
+  const report = (kind: 'BACKUP' | 'REPLICATION'): SessionReport => ({
+    vendorSessionId: `new ${kind}`,
+    kind,
+    vendorVmRef: 'client-1',
+    state: 'RUNNING',
+    progress: 0,
+    scheduled: true,
+    scheduledBy: null,
+    startedAt: MADE,
+    endedAt: null,
+    vendorBackupId: null,
+    restoredVmRef: null,
+    sizeBytes: null,
+    message: null,
+  });
+  await recordNewSessions(db, managerId, [report('BACKUP'), report('REPLICATION')]);
+  const known = await db.selectFrom('session').select('vendor_session_id').execute();
+  expect(known).toEqual([{ vendor_session_id: 'new REPLICATION' }]);
+  await db.deleteFrom('intent').where('operation_id', '=', operationId).execute();
+  await db.deleteFrom('operation').where('id', '=', operationId).execute();
+});
+
 test('a replication that was seen before its operation could record it belongs to that operation, and is settled once', async () => {
   const id = await backup('1', MADE);
   const seen = await replication('seen', minutesLater(1), 'SUCCEEDED');
   expect((await sessionsToNotify(db, owner.managerId)).map((session) => session.id)).toEqual([seen.id]);
   await db.updateTable('session').set({ notified_at: MADE }).where('id', '=', seen.id).execute();
-  const datacenter = await db.selectFrom('virtual_machine').select('datacenter_id').executeTakeFirstOrThrow();
-  const operation = await db
-    .insertInto('operation')
-    .values({
-      vm_id: owner.vmId,
-      enterprise_id: owner.enterpriseId,
-      datacenter_id: datacenter.datacenter_id,
-      kind: 'BACKUP',
-      fence: 1,
-      workflow_id: 'vm/vm-1/backup',
-      requested_by: 'test',
-    })
-    .returning('id')
-    .executeTakeFirstOrThrow();
+  const operationId = await backupOperation('vm/vm-1/backup');
   const given = await recordSession(db, {
     managerId: owner.managerId,
     vm: { id: owner.vmId, name: 'vm-1', enterpriseId: owner.enterpriseId },
     vendorSessionId: 'seen',
     vendorVmRef: 'client-1',
     kind: 'REPLICATION',
-    operationId: operation.id,
+    operationId,
     origin: 'ON_DEMAND',
     policyId: null,
     replication: true,
@@ -129,7 +182,7 @@ test('a replication that was seen before its operation could record it belongs t
     state: 'RUNNING',
     startedAt: MADE,
   });
-  expect(given).toMatchObject({ id: seen.id, operation_id: operation.id, result_id: id, state: 'SUCCEEDED' });
+  expect(given).toMatchObject({ id: seen.id, operation_id: operationId, result_id: id, state: 'SUCCEEDED' });
   expect(await sessionsToNotify(db, owner.managerId)).toEqual([]);
 });
 

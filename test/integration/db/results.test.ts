@@ -65,6 +65,21 @@ test('a backup that was listed before anybody knew its session has one result: t
   ]);
 });
 
+test('a backup that is left on another system alone, and listed by the number that it has there, is the one that it was', async () => {
+  const dates = { expiresAt: null, expiryEstimated: false };
+  const remote = { location: 'server-2', locationName: 'lisbon', vendorId: '3', ...dates };
+  const both = { ...LISTED, vendorVmRef: 'client-2', copies: [...LISTED.copies, remote] };
+  const id = await recordListedBackup(db, owner, both, null);
+  const alone = { ...both, vendorBackupId: '3@server-2', copies: [remote] };
+  expect(await recordListedBackup(db, owner, alone, null)).toBe(id);
+  expect(await recordListedBackup(db, owner, alone, null)).toBe(id);
+  // Elsewhere that number is another backup.
+  const other = await recordListedBackup(db, owner, { ...alone, vendorVmRef: 'client-3' }, null);
+  expect(other).not.toBe(id);
+  await db.deleteFrom('result_copy').where('vendor_vm_ref', 'in', ['client-2', 'client-3']).execute();
+  await db.deleteFrom('backup_result').where('id', 'in', [id, other]).execute();
+});
+
 test('a restore that was begun elsewhere hangs under the backup that the backup system names, and stays there', async () => {
   const backup = (vendorBackupId: string) => recordListedBackup(db, owner, { ...LISTED, vendorBackupId }, null);
   const [restored, other] = [await backup('restored'), await backup('other')];

@@ -1,6 +1,6 @@
 /** Copies of backups in a second Avamar: asked for with a backup, by a policy's schedule, and at the console. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { resultView } from '../../../db/result-list.ts';
+import { listResults, resultView } from '../../../db/result-list.ts';
 import { startWorld, until, type World } from './world.ts';
 
 let world: World;
@@ -186,4 +186,21 @@ test('what a schedule of Avamar backs up and copies is a result of its policy wi
     (view) => view?.copies.length === 2 && view.last_replication?.state === 'SUCCEEDED',
     60_000,
   );
+}, 120_000);
+
+test('a replication that its operation could not record is shown with the backup that it copied, and with no other', async () => {
+  const vmId = await world.deployed('copied-8', [gold]);
+  await world.ended((await backUp(vmId, gold, false)).operationId);
+  await world.copiesTake(0.5);
+  const faulty = { method: 'POST', path: '/replication/groups/[^/]+/run$', when: 'after' } as const;
+  await world.breakAvamar({ ...faulty, times: 1, action: { drop: true } });
+  const { operationId } = await backUp(vmId, gold, true);
+  await until('the run was sent', world.avamarFaults, (left) => left === 0, 60_000);
+  const action = { status: 500, body: { code: 1, message: 'The list is being rebuilt.' } };
+  await world.breakAvamar({ method: 'GET', path: '/activities$', when: 'before', action });
+  expect(await world.ended(operationId, 60_000)).toMatchObject({ error: { code: 'BACKUP_REPLICATION_NOT_STARTED' } });
+  await world.mendAvamar();
+  expect((await settled(operationId)).last_replication).toMatchObject({ state: 'SUCCEEDED' });
+  const { rows } = await listResults(world.db, null, { vmId }, { limit: 10 });
+  expect(rows.map(({ last_replication: last }) => last?.state ?? null)).toEqual(['SUCCEEDED', null]);
 }, 120_000);

@@ -189,6 +189,22 @@ describe('a destination that the configuration describes', () => {
     expect(error).toMatchObject({ kind: 'REFUSED', vendorMessage: 'No [secret] at [secret].' });
     expect(`${(error as Error).stack} ${JSON.stringify(error)}`).not.toContain(password);
   });
+
+  test.each([
+    { case: 'one begins with another', flags: { dstid: 'repl', ap: 'repl-hunter2' }, words: 'No repl-hunter2 here.' },
+    { case: 'what was sent is repeated', flags: { ap: 'p"hunter2' }, words: JSON.stringify({ value: 'p"hunter2' }) },
+  ])('is not told of in part either: $case', async ({ flags, words }) => {
+    const path = '/replication/destinations$';
+    const action = { status: 400, body: { code: 400, message: words } };
+    await world.fault({ method: 'POST', path, when: 'before', action });
+    const secret = Object.entries(flags).map(([flag, value]) => [flag, new Secret(value)] as const);
+    const create = { flags: Object.fromEntries(secret) };
+    const error: unknown = await configured({ destination: 'bad', create })
+      .applySchedule(context, await world.deploy('refused-too'), REPLICATED, undefined)
+      .catch((thrown: unknown) => thrown);
+    expect(error).toMatchObject({ kind: 'REFUSED', vendorMessage: expect.stringContaining('[secret]') });
+    expect(`${(error as Error).stack} ${JSON.stringify(error)}`).not.toContain('hunter2');
+  });
 });
 
 describe('a replication on demand', () => {
@@ -264,12 +280,41 @@ describe('a replication on demand', () => {
     }
   });
 
-  test('of a backup that is gone is refused before anything is made', async () => {
+  test('of a VM that was deployed again does not wait for that of its old client’s backup of the same number', async () => {
+    const vm = await world.deploy('twice');
+    const backUp = async (machine: typeof vm) => {
+      const started = await avamar.startBackup(context, machine, { retentionDays: 7, disks: null });
+      const { vendorBackupId } = await ended(avamar, context, started.vendorSessionId);
+      return { vendorVmRef: started.vendorVmRef, vendorBackupId: vendorBackupId ?? '' };
+    };
+    const since = await avamar.serverTime(context);
+    const before = await backUp(vm);
+    await world.settings({ replicationSeconds: 1_000 });
+    await avamar.startReplication(context, vm, { ...before, since });
+    const now = { ...(await world.redeploy(vm)), vendorRefs: [before.vendorVmRef] };
+    const after = await backUp(now);
+    expect(after.vendorBackupId.split('/')[1]).toBe(before.vendorBackupId.split('/')[1]);
+    const begun = await avamar.startReplication(context, now, { ...after, since });
+    await world.settings({ replicationSeconds: 0.2 });
+    expect(begun.vendorVmRef).toBe(after.vendorVmRef);
+    expect((await groupsOf(vm.id)).map(({ members }) => members)).toEqual([[before.vendorVmRef], [after.vendorVmRef]]);
+  });
+
+  test('needs no schedule that copies by itself', async () => {
+    const { vm, cid, backups } = await backedUp('without-schedule', 1);
+    const action = { status: 404, body: { code: 404, message: 'There is none.' } };
+    await world.fault({ method: 'GET', path: '/schedules/Default', when: 'before', action });
+    const since = await avamar.serverTime(context);
+    const asked = { vendorVmRef: cid, vendorBackupId: backups[0] ?? '', since };
+    expect(await avamar.startReplication(context, vm, asked)).toMatchObject({ vendorVmRef: cid });
+  });
+
+  test('of a backup that is not listed, or not yet, fails before anything is made and may be tried again', async () => {
     const { vm, cid } = await backedUp('gone', 1);
     const asking = openContext();
     const since = await avamar.serverTime(context);
     const asked = { vendorVmRef: cid, vendorBackupId: `${cid}/99`, since };
-    await expect(avamar.startReplication(asking, vm, asked)).rejects.toMatchObject({ kind: 'REFUSED' });
+    await expect(avamar.startReplication(asking, vm, asked)).rejects.toMatchObject({ kind: 'FAILED' });
     expect(asking.writes).toBe(0);
   });
 

@@ -217,6 +217,21 @@ describe('a change', () => {
     expect([await console.membersOf(from), await console.membersOf(to)]).toEqual([[ref.vmRef], []]);
   });
 
+  test('that was undone leaves alone what an administrator then makes of the other group', async () => {
+    const [code, other] = [newCode(), newCode()];
+    const [to, vm] = [await console.standing(other), await world.deploy('undone-move')];
+    await console.standing(code);
+    const ref = await avamar.applySchedule(context, vm, leaving(code), undefined);
+    await avamar.applySchedule(context, vm, leaving(code), ref);
+    await avamar.applySchedule(context, vm, leaving(other), ref);
+    await avamar.applySchedule(context, vm, leaving(code), ref);
+    expect(await console.membersOf(to)).toEqual([]);
+    await console.putInto(ref.vmRef, to);
+    await avamar.applySchedule(context, vm, leaving(code), ref);
+    await avamar.removeSchedule(context, vm, ref);
+    expect(await console.membersOf(to)).toEqual([ref.vmRef]);
+  });
+
   test('of the machine takes the new client into the group and the old one out', async () => {
     const code = newCode();
     const [group, vm] = [await console.standing(code), await world.deploy('replaced')];
