@@ -48,10 +48,12 @@ export function requireSuccess(session: SessionView): void {
 /** Ends the story of a backup that was made and whose replication could not be begun. */
 export function madeButNotReplicated(failure: unknown): never {
   if (isFenced(failure)) throw failure;
-  const { message, vendorMessage } = errorOf(failure);
+  const { code, message, vendorMessage } = errorOf(failure);
+  // What was not refused may have been begun by a request whose answer was lost: then the watch finds it.
+  const what = code === ('BACKUP_SYSTEM_REFUSED' satisfies ErrorCode) ? 'could not be begun' : 'was not seen to begin';
   const error: OperationError = {
     code: 'BACKUP_REPLICATION_NOT_STARTED' satisfies ErrorCode,
-    message: `the backup was made and can be restored; its replication could not be begun: ${message}`,
+    message: `the backup was made and can be restored; its replication ${what}: ${message}`,
     ...(vendorMessage === undefined ? {} : { vendorMessage }),
   };
   throw ApplicationFailure.nonRetryable(error.message, error.code, error);
