@@ -5,7 +5,7 @@
  */
 import { heartbeat } from '@temporalio/activity';
 import { recordEvent } from '../db/events.ts';
-import { type CheckedCopy, copiesToCheck, recordCheck } from '../db/results.ts';
+import { type CheckedCopy, copiesToCheck, recordCheck } from '../db/result-copies.ts';
 import type { CopyState } from '../domain/results.ts';
 import type { ExpirySummary, PeriodicActivities } from '../workflows/contract.ts';
 import { copyKey } from './backup-systems/backup-system.ts';

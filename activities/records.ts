@@ -2,7 +2,8 @@
  * What comes after a session: write down what it left.
  * @module
  */
-import { listBegins, noteUnseen, recordListedBackup } from '../db/results.ts';
+import { listBegins, noteUnseen } from '../db/result-copies.ts';
+import { recordListedBackup } from '../db/results.ts';
 import { type SessionRow, sessionOfOperation } from '../db/sessions.ts';
 import { certainSchedules } from '../db/vm-schedules.ts';
 import { sessionSucceeded } from '../domain/results.ts';

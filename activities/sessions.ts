@@ -14,7 +14,7 @@ import {
 } from '../db/intents.ts';
 import { rememberReference } from '../db/operation-context.ts';
 import { setOutcomeKnown } from '../db/operations.ts';
-import { copyById, noteGone } from '../db/results.ts';
+import { copyById, noteGone } from '../db/result-copies.ts';
 import { otherSessions, recordSession, type SessionRow, sessionOfOperation } from '../db/sessions.ts';
 import { markManagerUsed } from '../db/watches.ts';
 import { HoldfastError } from '../domain/errors.ts';

@@ -9,7 +9,7 @@ import { leftoversOf, operationToClean } from '../db/cleanup.ts';
 import { certainly, existingSchedules, managersKnowing } from '../db/operation-context.ts';
 import { schedulesToReckonWith } from '../db/vm-schedules.ts';
 import { lockAllowedPolicies } from '../db/backup-policies.ts';
-import { copyById, restorableCopies } from '../db/results.ts';
+import { copyById, restorableCopies } from '../db/result-copies.ts';
 import type { LockedVm } from '../db/virtual-machines.ts';
 import { HoldfastError } from '../domain/errors.ts';
 import type { PlannedStep } from '../domain/plan.ts';

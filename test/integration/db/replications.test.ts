@@ -5,7 +5,8 @@ import type { SessionReport } from '../../../activities/backup-systems/backup-sy
 import type { Database } from '../../../db/connect.ts';
 import { claimIntent, openIntent } from '../../../db/intents.ts';
 import { rememberReference } from '../../../db/operation-context.ts';
-import { listBegins, noteUnseen, recordListedBackup, restorableCopies } from '../../../db/results.ts';
+import { listBegins, noteUnseen, restorableCopies } from '../../../db/result-copies.ts';
+import { recordListedBackup } from '../../../db/results.ts';
 import { resultView } from '../../../db/result-list.ts';
 import {
   recordSession,

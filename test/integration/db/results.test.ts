@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Database } from '../../../db/connect.ts';
-import { copiesToCheck, recordCheck, recordListedBackup } from '../../../db/results.ts';
+import { copiesToCheck, recordCheck } from '../../../db/result-copies.ts';
+import { recordListedBackup } from '../../../db/results.ts';
 import { recordSession, updateSession } from '../../../db/sessions.ts';
 import { type TestDatabase, testDatabase } from '../database.ts';
 import { insertManager, insertPlace, insertVm } from '../rows.ts';
