@@ -159,7 +159,7 @@ test('a backup in flight does not notice', async () => {
   );
   await replaceWorker();
 
-  // A task that waits in the queue of the stopped worker goes to another after 10 s: one of the watch, then one of the run.
+  // Tasks that wait in the queue of the stopped worker go to another after a while: of the watch, then of the run.
   expect((await world.ended(operationId, 60_000)).state).toBe('SUCCEEDED');
   expect(await told(operationId)).toEqual({ repeated: [], timedOut: [] });
   expect(await world.db.selectFrom('session').select('id').where('vm_id', '=', vmId).execute()).toHaveLength(1);
