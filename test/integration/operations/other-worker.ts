@@ -14,14 +14,14 @@ import type { World } from './world.ts';
  * @returns stops it in order.
  */
 export async function startOtherWorker(
-  { db, deps, intervals, periodicTaskQueue }: World,
+  { client, db, deps, intervals, periodicTaskQueue }: World,
   workflowBundle: string = inject('workflowBundle'),
 ): Promise<() => Promise<void>> {
   const { task_queue: taskQueue } = await db.selectFrom('datacenter').select('task_queue').executeTakeFirstOrThrow();
   const connection = await NativeConnection.connect({ address: inject('temporalAddress') });
   const workers = await createWorkers(deps, {
     connection,
-    namespace: 'default',
+    namespace: client.options.namespace,
     taskQueue,
     periodicTaskQueue,
     workflowBundle: { codePath: workflowBundle },

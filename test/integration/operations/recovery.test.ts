@@ -26,7 +26,7 @@ const terminate = async (operationId: string) => {
 
 async function reset(workflowId: string, runId: string | null): Promise<string> {
   const answer = await world.client.workflowService.resetWorkflowExecution({
-    namespace: 'default',
+    namespace: world.client.options.namespace,
     workflowExecution: { workflowId, runId },
     reason: 'by an operator',
     // The first workflow task of every history.
@@ -252,7 +252,7 @@ test(
     );
     const waiting = history.events?.findLast((event) => event.workflowTaskCompletedEventAttributes);
     const answer = await world.client.workflowService.resetWorkflowExecution({
-      namespace: 'default',
+      namespace: world.client.options.namespace,
       workflowExecution: { workflowId, runId },
       reason: 'by an operator',
       workflowTaskFinishEventId: waiting?.eventId as never,

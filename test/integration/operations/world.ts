@@ -25,6 +25,7 @@ import { startHypervisorSimulator } from '../../../simulators/hypervisor/start.t
 import type { Settings } from '../../../simulators/veeam/settings.ts';
 import { avamarConsole, newDestination } from '../../avamar-console.ts';
 import { testDatabase } from '../database.ts';
+import { ownNamespace } from '../temporal-namespace.ts';
 import { AVAMAR_PASSWORD, openEstate } from './estate.ts';
 import { faultsOf, post } from './faults.ts';
 import { recordsOf } from './records.ts';
@@ -39,7 +40,7 @@ Runtime.install({ logger: new DefaultLogger('ERROR', () => {}), shutdownSignals:
 export type World = Awaited<ReturnType<typeof startWorld>>;
 
 /**
- * Starts everything; each world has a database and queues of its own.
+ * Starts everything; each world has a database, a namespace and queues of its own.
  * @param options.clock what the worker takes the time to be; by default it is right.
  * @param options.undoRetryMs how long an undo is tried.
  * @param options.stepRetryMs how long a step is tried.
@@ -71,7 +72,9 @@ export async function startWorld(
   const address = inject('temporalAddress');
   const connection = await Connection.connect({ address });
   const native = await NativeConnection.connect({ address });
-  const client = new Client({ connection });
+  // Of its own, as every reconciler wakes the runs that no operation of its database is waiting for.
+  const namespace = await ownNamespace(connection, 'world');
+  const client = new Client({ connection, namespace });
   const taskQueue = `test-${randomUUID()}`;
   const periodicTaskQueue = `${taskQueue}-periodic`;
   const sealing = openSealing({ masterKeyFile: undefined, dataDir: folder });
@@ -108,7 +111,7 @@ export async function startWorld(
   const startWorker = async () => {
     const workers = await createWorkers(deps, {
       connection: native,
-      namespace: 'default',
+      namespace,
       taskQueue,
       periodicTaskQueue,
       workflowBundle: { codePath: inject('workflowBundle') },
