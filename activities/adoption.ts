@@ -5,7 +5,7 @@
  * @module
  */
 import type { Database } from '../db/connect.ts';
-import { recordEvent } from '../db/events.ts';
+import { recordSessionEvent } from '../db/events.ts';
 import { vmsWithOpenIntent } from '../db/intents.ts';
 import { vmsByVendorRef } from '../db/operation-context.ts';
 import { startableOperation } from '../db/operation-starts.ts';
@@ -189,16 +189,10 @@ async function settleUnobserved(
     );
   }
   const what = session.kind === 'BACKUP' ? 'A backup' : 'A restore';
-  await recordEvent(deps.db, {
-    entity: 'VIRTUAL_MACHINE',
+  await recordSessionEvent(deps.db, manager.name, session, {
     action: session.kind === 'BACKUP' ? 'SCHEDULED_BACKUP' : 'RESTORE_FINISH',
     severity: succeeded ? 'INFO' : 'ERROR',
     message: `${what} of ${session.vm_name} that began in ${manager.name} ended ${session.state}.`,
-    enterpriseId: session.enterprise_id,
-    datacenterId: session.datacenter_id,
-    vmId: session.vm_id,
-    entityId: session.vm_id,
-    principal: manager.name,
     details: {
       session: session.vendor_session_id,
       backup: session.vendor_backup_id,

@@ -3,7 +3,7 @@
  * it; what it leaves is seen by the watch over the backup system, like one that the backup system begins itself.
  * @module
  */
-import { recordEvent } from '../db/events.ts';
+import { recordSessionEvent } from '../db/events.ts';
 import { recordSession, replicationOfOperation, type SessionRow, sessionOfOperation } from '../db/sessions.ts';
 import { certainSchedules } from '../db/vm-schedules.ts';
 import { REPLICATION_ACTIONS } from '../domain/events.ts';
@@ -80,17 +80,11 @@ export async function settleReplication(
     );
   }
   const why = session.message === null ? '' : `: ${session.message}`;
-  await recordEvent(deps.db, {
-    entity: 'VIRTUAL_MACHINE',
+  await recordSessionEvent(deps.db, manager.name, session, {
     action: REPLICATION_ACTIONS.end,
     severity: succeeded ? 'INFO' : 'ERROR',
     message: `A replication of the backups of ${session.vm_name} by ${manager.name} ended ${session.state}${why}.`,
-    enterpriseId: session.enterprise_id,
-    datacenterId: session.datacenter_id,
-    vmId: session.vm_id,
-    entityId: session.vm_id,
     operationId: session.operation_id,
-    principal: manager.name,
     details: { session: session.vendor_session_id, result: session.result_id, vendorMessage: session.message },
   });
 }

@@ -5,6 +5,7 @@
 import type { NewEvent } from '../domain/events.ts';
 import { plannedOnce, type Queryable } from './connect.ts';
 import type { OperationRow } from './operations.ts';
+import type { SessionRow } from './sessions.ts';
 
 /** Writes one event. */
 export async function recordEvent(db: Queryable, event: NewEvent): Promise<void> {
@@ -42,5 +43,23 @@ export function recordOperationEvent(
     vmId: operation.vm_id,
     entityId: operation.vm_id,
     operationId: operation.id,
+  });
+}
+
+/** Writes an event about the VM of a session that no operation tells of. @param manager the name of its backup manager. */
+export function recordSessionEvent(
+  db: Queryable,
+  manager: string,
+  session: Pick<SessionRow, 'vm_id'> & { readonly enterprise_id: string; readonly datacenter_id: string },
+  event: Pick<NewEvent, 'action' | 'severity' | 'message' | 'operationId' | 'details'>,
+): Promise<void> {
+  return recordEvent(db, {
+    ...event,
+    entity: 'VIRTUAL_MACHINE',
+    enterpriseId: session.enterprise_id,
+    datacenterId: session.datacenter_id,
+    vmId: session.vm_id,
+    entityId: session.vm_id,
+    principal: manager,
   });
 }
