@@ -41,9 +41,17 @@ export async function avamarConsole(url: string): Promise<AvamarConsole> {
   };
 }
 
-/** Registers a second server that backups can be copied to. */
+/** A second server that backups can be copied to, as it is written (swagger, `DestinationServerDTO`). */
+export const destinationNamed = (name: string, host = `${name}.test`) => ({
+  name,
+  encryption: 'HIGH',
+  pluginNumber: 1008,
+  configFlags: [
+    { flagId: 'dstaddr', name: 'dstaddr', pluginNumber: 1008, value: host, type: 'string', command: 'REPL_CONFIG' },
+  ],
+});
+
+/** Registers that server. */
 export async function newDestination(console: AvamarConsole, name: string): Promise<void> {
-  const flag = { flagId: 'dstaddr', name: 'dstaddr', pluginNumber: 1008, command: 'REPL_CONFIG', type: 'string' };
-  const configFlags = [{ ...flag, value: `${name}.test` }];
-  await console('POST', '/replication/destinations', { name, encryption: 'HIGH', pluginNumber: 1008, configFlags });
+  await console('POST', '/replication/destinations', destinationNamed(name));
 }

@@ -3,6 +3,7 @@
  * @module
  */
 import { Agent, fetch } from 'undici';
+import { destinationNamed } from '../avamar-console.ts';
 
 export interface Thing {
   readonly id: string;
@@ -81,10 +82,7 @@ export async function avamarAdministration(
     call,
     clients: () => all('/clients'),
     async destination(name) {
-      const flag = { flagId: 'dstaddr', name: 'dstaddr', value: `${name}.test`, type: 'string' };
-      const configFlags = [{ ...flag, pluginNumber: 1008, command: 'REPL_CONFIG' }];
-      const asked = { name, encryption: 'HIGH', pluginNumber: 1008, configFlags };
-      return ((await call('POST', '/replication/destinations', asked)) as Thing).id;
+      return ((await call('POST', '/replication/destinations', destinationNamed(name))) as Thing).id;
     },
     async inventory() {
       const [groups, schedules, retentions, datasets, replicationGroups] = await Promise.all([

@@ -1,18 +1,9 @@
 import { expect } from 'vitest';
+import { destinationNamed } from '../../avamar-console.ts';
 import { type Answer, type Json, until, type World } from './simulated-world.ts';
 
 /** A day, in seconds. */
 export const DAY = 86_400;
-
-/** A destination server as it is written. */
-export const destinationNamed = (name: string, host = '10.0.0.9') => ({
-  name,
-  encryption: 'HIGH',
-  pluginNumber: 1008,
-  configFlags: [
-    { flagId: 'dstaddr', name: 'dstaddr', pluginNumber: 1008, value: host, type: 'string', command: 'REPL_CONFIG' },
-  ],
-});
 
 /** What tests of replication do in a world. */
 export function replicationIn(world: World) {
@@ -26,7 +17,7 @@ export function replicationIn(world: World) {
     return { cid: await world.clientOf(moref), id, moref };
   };
   const newDestination = async (name: string): Promise<Json> =>
-    (await world.api('POST', '/replication/destinations', destinationNamed(name))).body;
+    (await world.api('POST', '/replication/destinations', destinationNamed(name, '10.0.0.9'))).body;
   const newGroup = async (name: string, members: string[], more: object = {}): Promise<Json> => {
     const destination = await newDestination(`to ${name}`);
     const dto = { name, destinationServerId: destination.id, scheduleId: 'Default:REPL_SCHEDULEID', members, ...more };

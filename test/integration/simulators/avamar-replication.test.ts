@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { DAY, destinationNamed, replicationIn } from './avamar-replication-world.ts';
+import { destinationNamed } from '../../avamar-console.ts';
+import { DAY, replicationIn } from './avamar-replication-world.ts';
 import { type Json, startWorld, until, type World } from './simulated-world.ts';
 
 describe('the Avamar simulator: destinations and replication groups', () => {
@@ -16,14 +17,16 @@ describe('the Avamar simulator: destinations and replication groups', () => {
   });
 
   test('a destination is kept with its address, and its name is its own', async () => {
-    const made = await world.api('POST', '/replication/destinations', destinationNamed('second site'));
+    const made = await world.api('POST', '/replication/destinations', destinationNamed('second site', '10.0.0.9'));
     expect(made.status).toBe(201);
     expect(made.body).toMatchObject({ name: 'second site', host: '10.0.0.9', domain: '/', pluginNumber: 1008 });
     const path = `/replication/destinations/${made.body.id}`;
     const all = (await world.api('GET', '/replication/destinations')).body;
     expect(Array.isArray(all)).toBe(true);
     expect(all.map(({ id }: Json) => id)).toContain(made.body.id);
-    expect((await world.api('POST', '/replication/destinations', destinationNamed('second site'))).status).toBe(400);
+    expect(
+      (await world.api('POST', '/replication/destinations', destinationNamed('second site', '10.0.0.9'))).status,
+    ).toBe(400);
     const moved = await world.api('PUT', path, destinationNamed('second site', '10.0.0.10'));
     expect(moved.body).toMatchObject({ id: made.body.id, host: '10.0.0.10', systemId: made.body.systemId });
     expect((await world.api('DELETE', path)).status).toBe(204);
@@ -33,10 +36,10 @@ describe('the Avamar simulator: destinations and replication groups', () => {
 
   test('a destination that cannot be reached does not verify, nor does one without an address', async () => {
     const verify = (dto: object) => world.api('POST', '/replication/destinations/verify', dto);
-    expect((await verify(destinationNamed('site'))).status).toBe(200);
+    expect((await verify(destinationNamed('site', '10.0.0.9'))).status).toBe(200);
     expect((await verify(destinationNamed('site', 'avamar.invalid'))).status).toBe(400);
-    expect((await verify({ ...destinationNamed('site'), configFlags: [] })).status).toBe(400);
-    const { encryption: _, ...incomplete } = destinationNamed('site');
+    expect((await verify({ ...destinationNamed('site', '10.0.0.9'), configFlags: [] })).status).toBe(400);
+    const { encryption: _, ...incomplete } = destinationNamed('site', '10.0.0.9');
     expect((await verify(incomplete)).body.message).toContain('encryption');
   });
 
